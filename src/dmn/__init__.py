@@ -1,0 +1,26 @@
+"""Dual Memory Networks: a dynamic and a static memory for frozen vision-language models.
+
+Letters used in all shapes: N images, C classes, D feature dimension, V views of an image,
+K shots of a class, L slots of a class in the dynamic memory, S slots that a read sees (L+1+K).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmn.network import DualMemoryNetwork as DualMemoryNetwork
+    from dmn.projections import Projections as Projections
+
+__version__ = "0.1.0"
+__all__ = ["DualMemoryNetwork", "Projections", "__version__"]
+
+# loaded at first use, because importing torch takes seconds and many jobs do without it
+_HOME = {"DualMemoryNetwork": "dmn.network", "Projections": "dmn.projections"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'dmn' has no attribute {name!r}")

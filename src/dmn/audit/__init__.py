@@ -1,0 +1,1 @@
+"""Audit: are these reports what this code and this data give?"""

@@ -1,0 +1,1 @@
+"""Data sets: a registry as data, downloads, archives, splits and shifts."""

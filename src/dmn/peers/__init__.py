@@ -1,0 +1,1 @@
+"""Peer methods in the same harness, one file each."""

@@ -1,0 +1,1 @@
+"""The pipeline's stages: read artifacts, call the numerics, write artifacts."""

@@ -1,0 +1,1 @@
+"""Studies: one file each; which settings to run and what to measure."""
