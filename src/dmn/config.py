@@ -1,0 +1,363 @@
+"""The typed configuration: one model, layered YAML, unknown keys refused with the nearest known.
+
+`config/demo.yaml` and `config/schema.json` are generated from this file:
+`python -m dmn.config --write`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dmn.errors import ConfigError, nearest, run_main
+
+Setting = Literal["zero_shot", "training_free", "few_shot"]
+Position = Literal["query", "key", "value", "qkv", "output", "all"]
+Seed = Annotated[int, Field(ge=0)]
+MAX_VALIDATION_SHOTS = 4
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Seeds(Section):
+    """Three different things: which shots, which order, which training draw."""
+
+    split: list[Seed] = Field([0, 1, 2], min_length=1, description="which shots are drawn")
+    order: list[int | str] = Field(
+        ["0-9"],
+        min_length=1,
+        description="stream orders; an entry is a seed or a range a-b, and one job. Add entries",
+    )
+    training: list[Seed] = Field([0], min_length=1, description="training of the projections")
+
+    @field_validator("order")
+    @classmethod
+    def _ranges(cls, entries: list[int | str]) -> list[int | str]:
+        seen: set[int] = set()
+        for entry in entries:
+            new = set(order_range(str(entry)))
+            if new & seen:
+                raise ValueError(f"order seed {min(new & seen)} stands in two entries")
+            seen |= new
+        return entries
+
+
+def order_range(entry: str) -> range:
+    """Return the order seeds of an entry such as `7` or `0-9`."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
+    if match is None:
+        raise ValueError(f"{entry!r} is not an order seed or a range such as 0-9")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"range {entry!r} ends before it begins")
+    return range(first, last + 1)
+
+
+class Download(Section):
+    """Where archives come from."""
+
+    mirror: str | None = Field(
+        None, description="base URL tried before the official homes: <mirror>/<dataset>/<file>"
+    )
+    registry: str | None = Field(
+        None, description="a YAML file that adds data sets to the registry or changes entries"
+    )
+    manual: str = Field("data/manual", description="folder of the archives that you bring")
+    timeout: float = Field(30.0, gt=0, description="seconds without an answer before a retry")
+    retries: int = Field(4, ge=0, le=20, description="tries after the first, for each source")
+
+
+class EncoderTraining(Section):
+    """Pretraining of the embedded small CLIP on glyphs drawn from fonts."""
+
+    seed: Seed = Field(0, description="initial weights, glyphs and captions")
+
+
+class Encoder(Section):
+    """One backbone: an open_clip model with a tag, a local checkpoint, or the embedded one."""
+
+    model: str = Field("glyph", description="open_clip model name, or `glyph`: the embedded CLIP")
+    pretrained: str | None = Field(None, description="open_clip's pretrained tag, e.g. openai")
+    checkpoint: str | None = Field(None, description="a local file of weights instead of a tag")
+
+
+class Splits(Section):
+    """Few-shot sampling."""
+
+    sampling: Literal["nested", "authors"] = Field(
+        "nested",
+        description="nested: more shots contain the fewer; authors: as the released program draws",
+    )
+    validation_shots: int = Field(
+        MAX_VALIDATION_SHOTS,
+        ge=1,
+        description="validation images per class; few-shot settings take min(shots, this)",
+    )
+
+
+class Views(Section):
+    """Augmented views; view 0 is always resize and centre crop."""
+
+    test: int = Field(16, ge=1, le=128, description="views of a test image, view 0 included")
+    train: int = Field(8, ge=1, le=128, description="views of a training image, view 0 included")
+    scale: float = Field(0.5, gt=0, le=1, description="smallest area share of a random crop")
+    flip: bool = Field(False, description="mirror half of the views (digits: no)")
+    augmix: Literal["registry", "on", "off"] = Field(
+        "registry", description="AugMix on test views; registry: as the data set's entry says"
+    )
+    seed: Seed = Field(0, description="draws of crops, flips and AugMix")
+
+
+class Prompts(Section):
+    """What is said to the text encoder."""
+
+    kind: Literal["single", "templates", "cupl", "both"] = Field(
+        "templates", description="one template, the data set's, CuPL's sentences, or the last two"
+    )
+
+
+class Model(Section):
+    """The Dual Memory Network (docs/method.md)."""
+
+    length: int = Field(50, ge=1, description="L, slots of a class in the dynamic memory")
+    beta: float = Field(5.5, gt=0, description="sharpness of the attention")
+    readout: Literal["similarity", "entropy", "center"] = Field(
+        "similarity", description="how a class's slots become its classifier"
+    )
+    view_share: float = Field(0.1, gt=0, le=1, description="share of views kept, least entropy")
+    position: Position = Field("all", description="where projections act")
+    projection: Literal["bias", "linear"] = Field(
+        "bias", description="class-wise biases (as released) or D x D layers (as in the paper)"
+    )
+
+
+class Training(Section):
+    """Training of the projections on cached features (docs/method.md, section 9)."""
+
+    learning_rate: float | None = Field(
+        None, gt=0, description="empty: the paper's for the data set and shots"
+    )
+    epochs: int | None = Field(None, ge=1, description="empty: the paper's")
+    batch_size: int = Field(128, ge=1, description="images of a step, at most")
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW, decoupled")
+    leave_one_out: bool = Field(
+        False, description="hide a training image's own entry in the static memory"
+    )
+
+
+class Fusion(Section):
+    """Weights of text, dynamic and static prediction."""
+
+    fixed: tuple[float, float, float] = Field(
+        (1.0, 1.0, 1.0), description="text, dynamic, static; chosen beforehand"
+    )
+    grid: list[float] = Field(
+        [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000],
+        min_length=1,
+        description="candidates for the dynamic and for the static weight; text has 1",
+    )
+
+
+class Corruptions(Section):
+    """Distribution shifts made from the test images."""
+
+    kinds: list[str] = Field(
+        ["noise", "blur", "rotation", "inversion", "erosion"], description="see docs/data.md"
+    )
+    severities: list[Annotated[int, Field(ge=1, le=5)]] = Field(
+        [1, 3, 5], min_length=1, description="1 is mild, 5 is severe"
+    )
+
+
+class Numerics(Section):
+    """How numbers are computed; artifacts are rounded at their boundary (docs/exactness.md)."""
+
+    device: str = Field("cpu", description="cpu, cuda or cuda:1")
+    dtype: Literal["float32", "float64"] = Field(
+        "float64", description="float64: the same bytes on every CPU; float32: large data on GPUs"
+    )
+    threads: int = Field(1, ge=1, description="threads of a job's matrix products")
+    batch_size: int = Field(256, ge=1, description="images encoded at once, at most")
+    mixed_precision: bool = Field(False, description="fp16 autocast in the encoder, on GPUs")
+
+
+class Config(Section):
+    """The whole run. The defaults are the embedded demo."""
+
+    datasets: list[str] = Field(["digits"], min_length=1, description="names in the registry")
+    backbones: list[str] = Field(["glyph"], min_length=1, description="names in `encoders`")
+    settings: list[Setting] = Field(
+        list(get_args(Setting)), min_length=1, description="which of the paper's three settings"
+    )
+    shots: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 4, 16], min_length=1, description="K, labelled images per class"
+    )
+    studies: dict[str, dict[str, Any]] = Field(
+        {}, description="studies beside the main results, with changes to their settings"
+    )
+    seeds: Seeds = Seeds()
+    download: Download = Download()
+    encoders: dict[str, Encoder] = Field({"glyph": Encoder()}, description="backbones by name")
+    pretraining: EncoderTraining = EncoderTraining()
+    splits: Splits = Splits()
+    views: Views = Views()
+    prompts: Prompts = Prompts()
+    model: Model = Model()
+    training: Training = Training()
+    fusion: Fusion = Fusion()
+    corruptions: Corruptions = Corruptions()
+    numerics: Numerics = Numerics()
+
+    def sections(self, *names: str) -> str:
+        """Return the named sections as JSON text, for the command line of a stage."""
+        return json.dumps(self.model_dump(mode="json", include=set(names)), sort_keys=True)
+
+
+def load(values: dict[str, Any], source: str = "configuration") -> Config:
+    """Validate merged values; raise ConfigError naming key, value, bounds and the nearest key."""
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e, source) for e in error.errors())) from None
+    for backbone in config.backbones:
+        if backbone not in config.encoders:
+            raise ConfigError(
+                f"backbones: {backbone!r} ({source}) has no entry in encoders; "
+                + nearest(backbone, config.encoders)
+            )
+    for name, changes in config.studies.items():
+        study_settings(name, changes, source)
+    return config
+
+
+def study_settings(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
+    """Return a study's validated settings; its module declares them as `Settings`."""
+    known = study_names()
+    if name not in known:
+        raise ConfigError(f"studies: no study {name!r} ({source}); {nearest(name, known)}")
+    module = importlib.import_module(f"dmn.studies.{name}")
+    try:
+        return module.Settings.model_validate(changes)
+    except ValidationError as error:
+        where = f"{source}, studies.{name}"
+        raise ConfigError("; ".join(_explain(e, where) for e in error.errors())) from None
+
+
+def study_names() -> list[str]:
+    """Return the studies that exist: the public modules of dmn.studies."""
+    folder = Path(__file__).parent / "studies"
+    return sorted(p.stem for p in folder.glob("[a-z]*.py"))
+
+
+def _explain(error: Any, source: str) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *above, key = error["loc"]
+        return f"unknown key {place!r} in {source}; {nearest(str(key), _known_keys(above))}"
+    shown = repr(error["input"])
+    return f"{place} = {shown[:80]} in {source}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _known_keys(above: list[Any]) -> list[str]:
+    model: Any = Config
+    for part in above:
+        fields = getattr(model, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else model
+        inner = [a for a in get_args(annotation) if _is_model(a)]
+        model = annotation if _is_model(annotation) else (inner or [model])[-1]
+    return list(model.model_fields)
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` laid over it; mappings merge, all else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = merge(old, value) if both else value
+    return merged
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML mapping without running anything in it."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict | None):
+        raise ConfigError(f"{path} holds {type(values).__name__}; a mapping of keys is needed")
+    return values or {}
+
+
+def from_argument(text: str | None) -> Config:
+    """Return the configuration that `--settings` names: JSON text, a YAML file, or the default."""
+    if text is None:
+        return Config()
+    if text.lstrip().startswith("{"):
+        try:
+            return load(json.loads(text), "--settings")
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"--settings is not JSON: {error}") from None
+    return load(read_yaml(text), text)
+
+
+def commented_yaml(model: BaseModel, indent: str = "") -> str:
+    """Return all values of `model` as YAML, each with its description as a comment."""
+    lines: list[str] = []
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        comment = field.description or (type(value).__doc__ or "").splitlines()[0]
+        if isinstance(value, Section):
+            lines += ["", f"{indent}# {comment}", f"{indent}{name}:"]
+            lines.append(commented_yaml(value, indent + "  ").strip("\n"))
+            continue
+        plain = model.model_dump(mode="json")[name]
+        text = yaml.safe_dump(plain, default_flow_style=True, width=1000).strip()
+        lines.append(f"{indent}# {comment}")
+        lines.append(f"{indent}{name}: {text.removesuffix('...').strip()}")
+    return "\n".join(lines) + "\n"
+
+
+def generated() -> dict[str, str]:
+    """Return the generated files by path: the commented defaults and the JSON schema."""
+    head = (
+        "# All keys with their defaults: the embedded demo.\n"
+        "# Generated, do not edit: python -m dmn.config --write\n"
+    )
+    schema = json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    return {"config/demo.yaml": head + commented_yaml(Config()), "config/schema.json": schema}
+
+
+def main() -> None:
+    """Write the generated files, or check a configuration file."""
+    parser = argparse.ArgumentParser(prog="python -m dmn.config", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write config/demo.yaml and schema")
+    parser.add_argument("--check", metavar="FILE", help="validate a YAML file and print it whole")
+    arguments = parser.parse_args()
+    if arguments.write:
+        for path, text in generated().items():
+            Path(path).write_text(text, encoding="utf-8")
+    if arguments.check:
+        config = load(read_yaml(arguments.check), arguments.check)
+        parser.exit(message=commented_yaml(config))
+
+
+if __name__ == "__main__":
+    run_main(main)
