@@ -1,0 +1,204 @@
+"""The data sets as data: sources, sizes, checksums, licences, templates, training settings.
+
+The facts stand in `entries/*.yaml`, one file a data set; a further YAML file of the same form
+(`datasets: {name: {...}}`) adds data sets or changes single values of an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dmn.errors import ConfigError, nearest
+
+ENTRIES = Path(__file__).parent / "entries"
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Facts(BaseModel):
+    """Base of the registry's models: unknown keys are refused, values are not changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RemoteFile(Facts):
+    """One file as its home publishes it."""
+
+    name: str = Field(pattern=FILE_NAME)
+    role: Literal["archive", "split", "prompts", "classes"]
+    urls: tuple[str, ...] = Field((), description="official homes, tried in this order")
+    bytes: int | None = Field(None, ge=0, description="exact size")
+    about_bytes: int | None = Field(None, ge=0, description="size for estimates only")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    git_blob: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="git's SHA-1 name")
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="where no SHA-256 is")
+    inner: str | None = Field(None, description="archives inside it, as a file name pattern")
+    manual: str | None = Field(None, description="where a person finds the file")
+
+    @model_validator(mode="after")
+    def _urls_are_web_addresses(self) -> Self:
+        for url in self.urls:
+            if not url.startswith(("https://", "http://")):
+                raise ValueError(f"source {url!r} of {self.name} is not an http(s) address")
+        return self
+
+    @property
+    def expected_bytes(self) -> int:
+        """Return the size for estimates of disk and time, 0 where nothing is known."""
+        return self.bytes or self.about_bytes or 0
+
+
+class Sizes(Facts):
+    """Images in each split, None where not fixed by the data set."""
+
+    train: int | None = Field(None, ge=0)
+    val: int | None = Field(None, ge=0)
+    test: int | None = Field(None, ge=0)
+
+
+class Layout(Facts):
+    """Where the images stand inside the archives (see `dmn.datasets.layouts`)."""
+
+    kind: Literal["split_file", "aircraft", "imagenet", "class_folders"]
+    root: str = Field("", description="folder inside the archive that image paths begin at")
+    folders: Literal["wnid", "index"] = Field("wnid", description="what class folders are called")
+
+
+class TrainingSetting(Facts):
+    """The paper's learning rate and epochs for some numbers of shots."""
+
+    shots: tuple[int, ...]
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+
+
+class DatasetEntry(Facts):
+    """All that is known of one data set before a byte of it is downloaded."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    kind: Literal["images", "digits", "features"]
+    classes: int = Field(ge=2)
+    sizes: Sizes = Sizes()
+    parent: str | None = Field(None, description="data set whose classes these are a subset of")
+    files: Mapping[str, RemoteFile] = Field(default_factory=dict)
+    layout: Layout | None = None
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+    training: tuple[TrainingSetting, ...] = Field((), description="empty: zero-shot only")
+    augmix: bool = Field(True, description="AugMix on the test views")
+    torchvision: str | None = Field(None, description="torchvision's class of the same images")
+    homepage: str = ""
+    licence: str = "not stated"
+    citation: str = ""
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"template {template!r} needs one {{}} for the class name")
+        if self.kind == "images" and self.layout is None:
+            raise ValueError("a data set of images needs a layout")
+        if self.layout and self.layout.kind == "split_file" and not self.by_role("split"):
+            raise ValueError("layout split_file needs a file with role: split")
+        return self
+
+    @property
+    def few_shot(self) -> bool:
+        """Say whether the protocol has few-shot settings for this data set."""
+        return bool(self.training)
+
+    @property
+    def download_bytes(self) -> int:
+        """Return how much will be downloaded, as far as known."""
+        return sum(file.expected_bytes for file in self.files.values())
+
+    def by_role(self, role: str) -> list[RemoteFile]:
+        """Return the files with one role, in the registry's order."""
+        return [file for file in self.files.values() if file.role == role]
+
+    def training_setting(self, shots: int) -> TrainingSetting:
+        """Return the paper's training for `shots`; ConfigError where it has none."""
+        for setting in self.training:
+            if shots in setting.shots:
+                return setting
+        known = sorted(k for setting in self.training for k in setting.shots)
+        raise ConfigError(
+            f"the paper trains {self.name} with shots {known or 'never (zero-shot only)'}, not "
+            f"{shots}; set training.learning_rate and training.epochs yourself"
+        )
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file with plain values only."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the registry file {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"registry file {path} is not YAML: {error}") from None
+
+
+def _merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in extra.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
+    if not isinstance(facts, Mapping):
+        raise ConfigError(f"data set {name!r} in {source} is {facts!r}; it needs keys and values")
+    files = facts.get("files") or {}
+    try:
+        named = {key: {"name": key, **(value or {})} for key, value in files.items()}
+        return DatasetEntry.model_validate({"name": name, **facts, "files": named})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"{where}: {first['msg']}" if where else first["msg"]
+        raise ConfigError(f"data set {name!r} in {source}: {problem}") from None
+    except (AttributeError, TypeError):
+        raise ConfigError(
+            f"data set {name!r} in {source}: files is a mapping of file names to their facts"
+        ) from None
+
+
+@cache
+def _built_in() -> dict[str, dict[str, Any]]:
+    return {path.stem: read_yaml(path) for path in sorted(ENTRIES.glob("*.yaml"))}
+
+
+def _extra(path: Path) -> Iterator[tuple[str, Any]]:
+    content = read_yaml(path)
+    if not isinstance(content, Mapping) or not isinstance(content.get("datasets"), Mapping):
+        raise ConfigError(f"registry file {path} needs one key, datasets: {{name: ...}}")
+    yield from content["datasets"].items()
+
+
+def load_registry(extra: Path | str | None = None) -> dict[str, DatasetEntry]:
+    """Return all data sets by name; the YAML file `extra` adds to them or overrides values.
+
+    ConfigError names the data set, the key and the file for anything unusable.
+    """
+    facts: dict[str, Any] = dict(_built_in())
+    sources = {name: ENTRIES / f"{name}.yaml" for name in facts}
+    for name, values in _extra(Path(extra)) if extra else ():
+        known = name in facts and isinstance(values, Mapping)
+        facts[name] = _merge(facts[name], values) if known else values
+        sources[name] = Path(str(extra))
+    return {name: _build(name, facts[name], sources[name]) for name in sorted(facts)}
+
+
+def find_dataset(name: str, registry: Mapping[str, DatasetEntry]) -> DatasetEntry:
+    """Return one entry; ConfigError names the nearest known data set."""
+    if name not in registry:
+        raise ConfigError(f"unknown data set {name!r}; {nearest(name, registry)}")
+    return registry[name]
