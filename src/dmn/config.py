@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
 from dmn.errors import ConfigError, nearest, run_main
 
 Setting = Literal["zero_shot", "training_free", "few_shot"]
@@ -78,20 +79,6 @@ class Download(Section):
     retries: int = Field(4, ge=0, le=20, description="tries after the first, for each source")
 
 
-class EncoderTraining(Section):
-    """Pretraining of the embedded small CLIP on glyphs drawn from fonts."""
-
-    seed: Seed = Field(0, description="initial weights, glyphs and captions")
-
-
-class Encoder(Section):
-    """One backbone: an open_clip model with a tag, a local checkpoint, or the embedded one."""
-
-    model: str = Field("glyph", description="open_clip model name, or `glyph`: the embedded CLIP")
-    pretrained: str | None = Field(None, description="open_clip's pretrained tag, e.g. openai")
-    checkpoint: str | None = Field(None, description="a local file of weights instead of a tag")
-
-
 class Splits(Section):
     """Few-shot sampling."""
 
@@ -106,17 +93,16 @@ class Splits(Section):
     )
 
 
-class Views(Section):
-    """Augmented views; view 0 is always resize and centre crop."""
+class Views(ViewSettings):
+    """How many views of an image are cached, and how they are drawn."""
 
     test: int = Field(16, ge=1, le=128, description="views of a test image, view 0 included")
     train: int = Field(8, ge=1, le=128, description="views of a training image, view 0 included")
-    scale: float = Field(0.5, gt=0, le=1, description="smallest area share of a random crop")
-    flip: bool = Field(False, description="mirror half of the views (digits: no)")
-    augmix: Literal["registry", "on", "off"] = Field(
-        "registry", description="AugMix on test views; registry: as the data set's entry says"
-    )
     seed: Seed = Field(0, description="draws of crops, flips and AugMix")
+    flip: bool = Field(False, description="mirror half of the views; off where sides matter")
+    augmix: bool = Field(
+        True, description="AugMix on test views, where the data set's registry entry has it on"
+    )
 
 
 class Prompts(Section):
@@ -188,8 +174,6 @@ class Numerics(Section):
         "float64", description="float64: the same bytes on every CPU; float32: large data on GPUs"
     )
     threads: int = Field(1, ge=1, description="threads of a job's matrix products")
-    batch_size: int = Field(256, ge=1, description="images encoded at once, at most")
-    mixed_precision: bool = Field(False, description="fp16 autocast in the encoder, on GPUs")
 
 
 class Config(Section):
@@ -208,7 +192,9 @@ class Config(Section):
     )
     seeds: Seeds = Seeds()
     download: Download = Download()
-    encoders: dict[str, Encoder] = Field({"glyph": Encoder()}, description="backbones by name")
+    encoders: dict[str, EncoderSettings] = Field(
+        {"glyph": EncoderSettings(precision="float64")}, description="backbones by name"
+    )
     pretraining: EncoderTraining = EncoderTraining()
     splits: Splits = Splits()
     views: Views = Views()
@@ -218,6 +204,13 @@ class Config(Section):
     fusion: Fusion = Fusion()
     corruptions: Corruptions = Corruptions()
     numerics: Numerics = Numerics()
+
+    def encoder(self, backbone: str) -> EncoderSettings:
+        """Return the settings of a backbone; the embedded one has its pretraining's shape."""
+        settings = self.encoders[backbone]
+        if settings.model != "embedded":
+            return settings
+        return settings.model_copy(update={"architecture": self.pretraining.architecture})
 
     def sections(self, *names: str) -> str:
         """Return the named sections as JSON text, for the command line of a stage."""
@@ -324,7 +317,7 @@ def commented_yaml(model: BaseModel, indent: str = "") -> str:
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         comment = field.description or (type(value).__doc__ or "").splitlines()[0]
-        if isinstance(value, Section):
+        if isinstance(value, BaseModel):
             lines += ["", f"{indent}# {comment}", f"{indent}{name}:"]
             lines.append(commented_yaml(value, indent + "  ").strip("\n"))
             continue

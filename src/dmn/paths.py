@@ -41,19 +41,19 @@ PROJECTION_FOLDER = (
 PROJECTION = PROJECTION_FOLDER + "/training={training}.safetensors"
 TRAINING_CURVE = PROJECTION_FOLDER + "/training={training}.csv"
 
-# evaluation: one table per cell, and per sample what each component answered
-CELL = (
-    DATA + "/evaluation/main/{dataset}/{backbone}/{setting}/shots={shots}/split={split}"
-    "/training={training}"
-)
-CELL_ROWS = CELL + "/orders={orders}.csv"
-CELL_SAMPLES = CELL + "/orders={orders}.safetensors"
-STUDY_ROWS = DATA + "/evaluation/{study}/{dataset}/{backbone}/split={split}/orders={orders}.csv"
+# evaluation: tidy rows of one study, and what each component answered for each sample
+EVALUATION = DATA + "/evaluation/{study}/{dataset}/{backbone}/split={split}"
+ROWS = EVALUATION + "/orders={orders}.csv"
+SAMPLES = EVALUATION + "/orders={orders}.safetensors"
 
 # reports: one folder a study, the page, and a manifest of all with their hashes
 STUDY_REPORT = REPORTS + "/{study}"
 STUDY_TABLE = STUDY_REPORT + "/{study}.csv"
 STUDY_SUMMARY = STUDY_REPORT + "/summary.json"
+TABLE = STUDY_REPORT + "/{table}.{kind}"
+FIGURE = STUDY_REPORT + "/{figure}.{kind}"
+TABLE_KINDS = ("csv", "md", "tex")
+FIGURE_KINDS = ("svg", "pdf", "png")
 PAGE = REPORTS + "/index.html"
 RUN_CONFIG = REPORTS + "/config.yaml"
 MANIFEST = REPORTS + "/all"
@@ -66,10 +66,9 @@ WILDCARDS = {
     "dataset": r"[a-z0-9_]+",
     "backbone": r"[A-Za-z0-9_.-]+",
     "file": r"[^/]+",
-    "setting": r"zero_shot|training_free|few_shot",
     "shots": r"\d+",
     "split": r"\d+",
-    "training": r"\d+|none",
+    "training": r"\d+",
     "orders": r"\d+(-\d+)?",
     "projection": r"bias|linear",
     "corruption": r"[a-z_]+",
@@ -93,5 +92,5 @@ def beside(kind: str, output: str) -> str:
     `kind` is LOG or BENCHMARK; wildcards in `output` are kept.
     """
     phase, _, name = output.removeprefix(DATA + "/").partition("/")
-    name = name or phase
+    name = (name or phase).rpartition(".")[0] or name
     return kind.replace("{rule}", phase).replace("{name}", name.replace("/", ","))

@@ -1,0 +1,39 @@
+# make reports: the embedded demo, from download to page.   make test: the tests.
+# Both make the environment first, when it is missing or older than the lock.
+.PHONY: setup reports test check lock clean-env
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+CORES ?= 8
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# jobs find the environment's programs first; bytecode is kept, because importing torch is slow
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := true
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear $(VENV)
+	awk '/^[^ ]/ { keep = /^uv==/ } keep' requirements.lock > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --require-hashes requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	touch $(STAMP)
+
+reports: setup
+	snakemake --cores $(CORES) reports/all
+
+test: setup
+	python -m pytest
+
+check: setup
+	bash .ci/run
+
+lock: setup
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--extra dev --extra s3 pyproject.toml --output-file requirements.lock

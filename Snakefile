@@ -1,0 +1,28 @@
+# Dual Memory Networks, from download to report.
+#
+# Path grammar (src/dmn/paths.py):  data/<phase>/<dataset>/<backbone>/<key>=<value>...
+# A phase is a rule file here, a folder in data/ and a module in src/dmn/stages/, by the same word.
+#
+#   snakemake --cores 8 reports/all                          the embedded demo
+#   snakemake --cores 8 reports/all --configfile config/paper.yaml
+#   snakemake --cores 8 reports/all --config seeds='{split: [0, 1, 2, 3]}'
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/encoder.smk"
+include: "workflow/rules/splits.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/memory.smk"
+include: "workflow/rules/projection.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/reports.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        paths.MANIFEST,

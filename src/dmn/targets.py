@@ -1,0 +1,174 @@
+"""Which files a configuration asks for: the lists that rules and `rule all` are made of."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+from dmn import paths
+from dmn.config import Config
+from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
+from dmn.paths import fill
+
+
+class Targets:
+    """The artifacts of one configuration, phase by phase."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        registry = load_registry(config.download.registry)
+        self.entries: dict[str, DatasetEntry] = {
+            name: find_dataset(name, registry) for name in config.datasets
+        }
+        self.corruption_kinds = config.corruptions.kinds
+
+    def settings(self, *names: str, backbone: str | None = None, study: str | None = None) -> str:
+        """Return the sections that a job depends on as JSON text, and no more.
+
+        Of the encoders only `backbone`, of the studies only `study`, of the seeds only those of
+        training: a new seed, backbone or study must not change the other jobs' parameters.
+        """
+        config = self.config
+        changes: dict[str, Any] = {}
+        if backbone is not None:
+            changes |= {"backbones": [backbone], "encoders": {backbone: config.encoders[backbone]}}
+        if study is not None:
+            changes |= {"studies": {study: config.studies[study]}}
+        values = json.loads(config.model_copy(update=changes).sections(*names, *changes))
+        if "seeds" in values:
+            values["seeds"] = {"training": values["seeds"]["training"]}
+        return json.dumps(values, sort_keys=True)
+
+    def study_modules(self) -> dict[str, ModuleType]:
+        """Return the configured studies' modules by name."""
+        names = self.config.studies
+        return {name: importlib.import_module(f"dmn.studies.{name}") for name in names}
+
+    def needs(self, study: str) -> frozenset[str]:
+        """Return which inputs a study needs beside the test features."""
+        return frozenset(self.study_modules()[study].NEEDS)
+
+    def archives(self, dataset: str) -> list[str]:
+        """Return the downloaded files of a data set."""
+        skipped = () if self.config.prompts.kind in ("cupl", "both") else ("prompts",)
+        files = self.entries[dataset].files.values()
+        names = [file.name for file in files if file.role not in skipped]
+        return [fill(paths.ARCHIVE, dataset=dataset, file=name) for name in names]
+
+    def has_images(self, dataset: str) -> bool:
+        """Say whether features are extracted here rather than imported."""
+        return self.entries[dataset].kind != "features"
+
+    def images(self, dataset: str) -> list[str]:
+        """Return the files that a picture of a test image is read from, if it has images."""
+        return self.archives(dataset) if self.has_images(dataset) else []
+
+    def few_shot_sets(self) -> list[str]:
+        """Return the data sets that have images to draw shots from."""
+        return [name for name, entry in self.entries.items() if entry.few_shot]
+
+    def memory(self, dataset: str, backbone: str, split: object) -> list[str]:
+        """Return the static memories of one split, one for each number of shots."""
+        return [
+            fill(paths.MEMORY, dataset=dataset, backbone=backbone, shots=shots, split=split)
+            for shots in self.config.shots
+        ]
+
+    def projection(self, dataset: str, backbone: str, split: object) -> list[str]:
+        """Return the trained projections of one split; none where few_shot is not asked for."""
+        if "few_shot" not in self.config.settings:
+            return []
+        keys = {"dataset": dataset, "backbone": backbone, "split": split}
+        kind = self.config.model.projection
+        pairs = product(self.config.shots, self.config.seeds.training)
+        return [
+            fill(paths.PROJECTION, projection=kind, shots=shots, training=seed, **keys)
+            for shots, seed in pairs
+        ]
+
+    def shifts(self, dataset: str, backbone: str) -> list[str]:
+        """Return the features of the corrupted test images."""
+        if not self.has_images(dataset):
+            return []
+        pairs = product(self.corruption_kinds, self.config.corruptions.severities)
+        keys = {"dataset": dataset, "backbone": backbone}
+        return [
+            fill(paths.SHIFT_FEATURES, corruption=kind, severity=severity, **keys)
+            for kind, severity in pairs
+        ]
+
+    def evaluation_rows(self, study: str) -> list[str]:
+        """Return the tables of a study over data sets, backbones, splits and order groups."""
+        config = self.config
+        cells = product(config.datasets, config.backbones, config.seeds.split, config.seeds.order)
+        return [
+            fill(paths.ROWS, study=study, dataset=d, backbone=b, split=s, orders=o)
+            for d, b, s, o in cells
+        ]
+
+    def evaluation_samples(self, study: str) -> list[str]:
+        """Return the per-sample answers beside `evaluation_rows`."""
+        return [row.removesuffix(".csv") + ".safetensors" for row in self.evaluation_rows(study)]
+
+    def study_outputs(self, study: str) -> list[str]:
+        """Return the files of a study's report."""
+        module = self.study_modules()[study]
+        names = [fill(paths.STUDY_TABLE, study=study), fill(paths.STUDY_SUMMARY, study=study)]
+        names += [
+            fill(paths.TABLE, study=study, table=table, kind=kind)
+            for table, kind in product(module.TABLES, paths.TABLE_KINDS)
+        ]
+        names += [
+            fill(paths.FIGURE, study=study, figure=figure, kind=kind)
+            for figure, kind in product(module.FIGURES, paths.FIGURE_KINDS)
+        ]
+        return names
+
+    def data(self) -> list[str]:
+        """Return every artifact below data/, so that a deleted one is missed."""
+        return list(dict.fromkeys(self._data()))
+
+    def _data(self) -> Iterator[str]:
+        config = self.config
+        for dataset, entry in self.entries.items():
+            yield from self.archives(dataset)
+            yield fill(paths.DOWNLOAD_MANIFEST, dataset=dataset)
+            yield fill(paths.SPLIT, dataset=dataset)
+            if entry.few_shot:
+                for split in config.seeds.split:
+                    yield fill(paths.SHOTS, dataset=dataset, split=split)
+        for backbone in config.backbones:
+            if config.encoders[backbone].model == "embedded":
+                yield fill(paths.ENCODER_HISTORY, backbone=backbone)
+            for dataset in config.datasets:
+                yield from self._features_and_memory(dataset, backbone)
+        for study in config.studies:
+            yield from self.evaluation_rows(study)
+            yield from self.evaluation_samples(study)
+
+    def _features_and_memory(self, dataset: str, backbone: str) -> Iterator[str]:
+        keys = {"dataset": dataset, "backbone": backbone}
+        if self.has_images(dataset):
+            yield fill(paths.ENCODER, backbone=backbone)
+        yield fill(paths.TEXT_FEATURES, **keys)
+        yield fill(paths.TEST_FEATURES, **keys)
+        if any("shifts" in self.needs(study) for study in self.config.studies):
+            yield from self.shifts(dataset, backbone)
+        if not self.entries[dataset].few_shot:
+            return
+        for split in self.config.seeds.split:
+            yield fill(paths.TRAIN_FEATURES, split=split, **keys)
+            yield fill(paths.VAL_FEATURES, split=split, **keys)
+            yield from self.memory(dataset, backbone, split)
+            for projection in self.projection(dataset, backbone, split):
+                yield projection
+                yield projection.removesuffix(".safetensors") + ".csv"
+
+    def reports(self) -> list[str]:
+        """Return the reports of all studies and the page."""
+        files = [file for study in self.config.studies for file in self.study_outputs(study)]
+        return [paths.PAGE, paths.RUN_CONFIG, *files]

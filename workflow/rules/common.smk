@@ -1,0 +1,46 @@
+"""Configuration and helpers of all phases; whatever computes stands in the package, tested."""
+
+import os
+import re
+import sys
+
+from dmn import paths
+from dmn.artifacts import sha256, write_text
+from dmn.config import commented_yaml, load
+from dmn.errors import DmnError
+from dmn.modules import sources
+from dmn.targets import Targets
+
+# jobs run the interpreter that runs Snakemake, whether or not its environment is activated
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+
+try:
+    CONFIG = load(config, "the configuration")
+    TARGETS = Targets(CONFIG)
+except DmnError as error:
+    raise WorkflowError(str(error)) from None
+
+GPU = int(CONFIG.numerics.device != "cpu")
+
+
+wildcard_constraints:
+    **paths.WILDCARDS,
+
+
+def settings(*names):
+    """Return a params function: the sections that a rule depends on, as JSON text."""
+    return lambda wildcards: TARGETS.settings(*names)
+
+
+def encoder_settings(*names):
+    """Return a params function: as `settings`, with the encoder of the job's backbone."""
+    return lambda wildcards: TARGETS.settings(*names, backbone=wildcards.backbone)
+
+
+def one_of(names):
+    """Return a regular expression that matches `names` and nothing else."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+onerror:
+    print("A job failed. The last lines of its log say why: see the file after 'log:' above.")

@@ -1,0 +1,55 @@
+"""encoder: the frozen weights that turn images and prompts into features.
+
+REQUIRED INPUTS: none; a local checkpoint where the configuration names one.
+OUTPUTS: data/encoder/<backbone>.safetensors, and .history.csv for the embedded encoder
+"""
+
+EMBEDDED = [b for b in CONFIG.backbones if CONFIG.encoders[b].model == "embedded"]
+RELEASED = [b for b in CONFIG.backbones if b not in EMBEDDED]
+
+
+rule pretrain_encoder:
+    """Train the embedded small CLIP on glyphs drawn from fonts, with captions."""
+    input:
+        code=sources("dmn.stages.encoder"),
+    output:
+        weights=paths.ENCODER,
+        history=paths.ENCODER_HISTORY,
+    params:
+        settings=settings("pretraining", "numerics"),
+    log:
+        paths.beside(paths.LOG, paths.ENCODER),
+    benchmark:
+        paths.beside(paths.BENCHMARK, paths.ENCODER)
+    wildcard_constraints:
+        backbone=one_of(EMBEDDED),
+    resources:
+        gpu=GPU,
+    message:
+        "Pretrain the embedded encoder {wildcards.backbone} on glyphs (a minute or two, once)"
+    shell:
+        "python -m dmn.stages.encoder pretrain --settings {params.settings:q}"
+        " --weights {output.weights:q} --history {output.history:q} 2>&1 | tee {log:q}"
+
+
+rule fetch_encoder:
+    """Fetch released weights, or read a local checkpoint, and keep them as safetensors."""
+    input:
+        checkpoint=lambda wildcards: CONFIG.encoders[wildcards.backbone].checkpoint or [],
+        code=sources("dmn.stages.encoder"),
+    output:
+        weights=paths.ENCODER,
+    params:
+        settings=encoder_settings(),
+    log:
+        paths.beside(paths.LOG, paths.ENCODER),
+    benchmark:
+        paths.beside(paths.BENCHMARK, paths.ENCODER)
+    wildcard_constraints:
+        backbone=one_of(RELEASED),
+    retries: 2
+    message:
+        "Fetch the weights of {wildcards.backbone}"
+    shell:
+        "python -m dmn.stages.encoder fetch --backbone {wildcards.backbone:q}"
+        " --settings {params.settings:q} --weights {output.weights:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,82 @@
+"""reports: tables and figures of each study, the page, and the manifest of everything.
+
+REQUIRED INPUTS: data/evaluation/...
+OUTPUTS: reports/<study>/*, reports/index.html, reports/config.yaml, reports/all
+"""
+
+
+localrules:
+    run_config,
+    manifest,
+
+
+# one rule a study, because each study declares its own tables and figures
+for study in CONFIG.studies:
+
+    rule:
+        name:
+            f"report_{study}"
+        input:
+            rows=TARGETS.evaluation_rows(study),
+            samples=TARGETS.evaluation_samples(study),
+            code=sources("dmn.stages.reports", f"dmn.studies.{study}"),
+        output:
+            TARGETS.study_outputs(study),
+        params:
+            study=study,
+            settings=TARGETS.settings(study=study),
+            folder=paths.fill(paths.STUDY_REPORT, study=study),
+        log:
+            f"logs/reports/{study}.log",
+        benchmark:
+            f"benchmarks/reports/{study}.tsv"
+        message:
+            "Write the report {params.study}"
+        shell:
+            "python -m dmn.stages.reports study --study {params.study}"
+            " --settings {params.settings:q} --out {params.folder:q}"
+            " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
+
+
+rule page:
+    """Gather all studies on one self-contained page."""
+    input:
+        summaries=expand(paths.STUDY_SUMMARY, study=list(CONFIG.studies)),
+        downloads=expand(paths.DOWNLOAD_MANIFEST, dataset=CONFIG.datasets),
+        config=paths.RUN_CONFIG,
+        code=sources("dmn.stages.reports"),
+    output:
+        paths.PAGE,
+    log:
+        "logs/reports/page.log",
+    benchmark:
+        "benchmarks/reports/page.tsv"
+    message:
+        "Write the page {output}"
+    shell:
+        "python -m dmn.stages.reports page --config {input.config:q} --out {output:q}"
+        " --summaries {input.summaries:q} --downloads {input.downloads:q} 2>&1 | tee {log:q}"
+
+
+rule run_config:
+    """Keep the whole resolved configuration beside the reports."""
+    output:
+        paths.RUN_CONFIG,
+    params:
+        text=commented_yaml(CONFIG),
+    message:
+        "Write the resolved configuration"
+    run:
+        write_text(output[0], params.text)
+
+
+rule manifest:
+    """Hash every artifact and report; check with: sha256sum --check reports/all"""
+    input:
+        TARGETS.reports() + TARGETS.data(),
+    output:
+        paths.MANIFEST,
+    message:
+        "Hash {output}: all artifacts and reports"
+    run:
+        write_text(output[0], "".join(f"{sha256(file)}  {file}\n" for file in sorted(input)))
