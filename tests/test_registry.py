@@ -6,10 +6,11 @@ import pytest
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ConfigError
 
-PAPER = (
-    "imagenet flowers102 dtd oxford_pets stanford_cars ucf101 caltech101 food101 sun397 "
-    "fgvc_aircraft eurosat imagenet_a imagenet_v2 imagenet_r imagenet_sketch"
-).split()
+PAPER = [
+    *("imagenet", "flowers102", "dtd", "oxford_pets", "stanford_cars", "ucf101", "caltech101"),
+    *("food101", "sun397", "fgvc_aircraft", "eurosat"),
+    *("imagenet_a", "imagenet_v2", "imagenet_r", "imagenet_sketch"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,9 @@ def test_each_entry_says_sources_licence_and_citation(registry, name):
     entry = registry[name]
     assert entry.by_role("archive")
     assert len(entry.by_role("prompts")) == 1
-    assert entry.licence and entry.citation and entry.homepage.startswith("https://")
+    assert entry.licence
+    assert entry.citation
+    assert entry.homepage.startswith("https://")
     for file in entry.files.values():
         assert file.urls or file.manual
         assert file.expected_bytes > 0

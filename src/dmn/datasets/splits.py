@@ -1,0 +1,233 @@
+"""Train, validation and test lists in one form, and the K shots per class that a seed draws."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dmn.errors import DataError
+from dmn.randomness import generator
+
+Item = tuple[str, int]
+Sampling = Literal["nested", "authors"]
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of a data set: (path inside its archives, label) for each part, in a fixed order.
+
+    `classes` are the C class names as prompts use them; `parent_classes[c]` is the index of class
+    c in the parent data set (equal to c where there is none).
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+    test: tuple[Item, ...]
+    parent_classes: tuple[int, ...] = ()
+
+    def part(self, name: str) -> tuple[Item, ...]:
+        """Return one of train, val, test."""
+        items: tuple[Item, ...] = getattr(self, name)
+        return items
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists for JSON."""
+        parts = {name: [list(item) for item in self.part(name)] for name in PARTS}
+        return {
+            "dataset": self.dataset,
+            "classes": list(self.classes),
+            "parent_classes": list(self.parent_classes),
+            **parts,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], source: str = "split") -> Split:
+        """Rebuild a split from `to_json`; DataError where the parts do not fit."""
+        try:
+            train, val, test = (
+                tuple((str(path), int(label)) for path, label in value[name]) for name in PARTS
+            )
+            parents = tuple(value.get("parent_classes", ()))
+            name, classes = str(value["dataset"]), tuple(value["classes"])
+            split = cls(name, classes, train, val, test, parents)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{source} is not a split ({error!r}); delete it and run again"
+            ) from None
+        check_split(split, source)
+        return split
+
+
+@dataclass(frozen=True)
+class Shots:
+    """K shots: for each class, positions in the split's train and validation lists.
+
+    `validation_from` says which list `validation` points into: "val", or "train" for data sets
+    without a validation split (then none of them is a shot).
+    """
+
+    train: tuple[tuple[int, ...], ...]
+    validation: tuple[tuple[int, ...], ...]
+    validation_from: Literal["val", "train"]
+
+
+def class_label_name(name: str) -> str:
+    """Return a class name as prompts and CuPL files write it: spaces for underscores."""
+    return name.replace("_", " ")
+
+
+def parse_split_file(dataset: str, content: Any, source: str) -> Split:
+    """Read the public split form: train, val, test, each a list of [path, label, class name]."""
+    names: dict[int, str] = {}
+    parts: dict[str, tuple[Item, ...]] = {}
+    for part in PARTS:
+        rows = content.get(part) if isinstance(content, Mapping) else None
+        if not isinstance(rows, list):
+            raise DataError(f"{source} has no list {part!r}; it is not a split file")
+        parts[part] = tuple(
+            _item(row, f"{source}, {part}[{i}]", names) for i, row in enumerate(rows)
+        )
+    missing = sorted(set(range(len(names))) - set(names))
+    if missing:
+        raise DataError(f"{source}: labels leave a gap, no image has label {missing[0]}")
+    classes = tuple(names[label] for label in sorted(names))
+    split = Split(dataset, classes, parts["train"], parts["val"], parts["test"])
+    check_split(split, source)
+    return split
+
+
+def _item(row: Any, where: str, names: dict[int, str]) -> Item:
+    """Check one row; `names` collects the class name of each label."""
+    match row:
+        case [str(path), int(label), str(name)] if not isinstance(label, bool):
+            pass
+        case _:
+            raise DataError(f"{where} is {row!r}; it must be [image path, label, class name]")
+    written = class_label_name(name)
+    if label < 0 or names.setdefault(label, written) != written:
+        raise DataError(f"{where}: label {label} is {name!r}, elsewhere {names.get(label)!r}")
+    return path, label
+
+
+def check_split(split: Split, source: str) -> None:
+    """Refuse labels out of range, unsafe paths and images that stand in two places."""
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        for path, label in split.part(part):
+            if not 0 <= label < len(split.classes):
+                raise DataError(
+                    f"{source}: {part} image {path} has label {label}, but there are "
+                    f"{len(split.classes)} classes"
+                )
+            if path.startswith("/") or ".." in path.split("/"):
+                raise DataError(f"{source}: {part} image {path!r} points outside the archive")
+            if path in seen:
+                raise DataError(f"{source}: image {path} is in {seen[path]} and again in {part}")
+            seen[path] = part
+
+
+def check_sizes(split: Split, classes: int, sizes: Mapping[str, int | None], source: str) -> None:
+    """Compare a split with the registry's counts; None means not fixed."""
+    found = {"classes": len(split.classes), **{part: len(split.part(part)) for part in PARTS}}
+    for name, expected in {"classes": classes, **sizes}.items():
+        if expected is not None and found[name] != expected:
+            raise DataError(
+                f"{source}: {split.dataset} has {found[name]} {name}, the registry says "
+                f"{expected}; the archive or the split file is not the published one"
+            )
+
+
+def check_images(split: Split, members: Iterable[str], source: str) -> None:
+    """Name the first image of the split that the archives do not hold."""
+    known = members if isinstance(members, set | frozenset | Mapping) else set(members)
+    paths = [path for part in PARTS for path, _ in split.part(part)]
+    missing = [path for path in paths if path not in known]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(paths)} images of {split.dataset} are not in {source}, "
+            f"first {missing[0]}; the archive is incomplete or of another layout"
+        )
+
+
+def by_class(items: Sequence[Item], classes: int) -> list[list[int]]:
+    """Return for each class the positions of its images, in the list's order."""
+    positions: list[list[int]] = [[] for _ in range(classes)]
+    for position, (_, label) in enumerate(items):
+        positions[label].append(position)
+    return positions
+
+
+def sample_shots(
+    split: Split,
+    seed: int,
+    shots: Iterable[int],
+    sampling: Sampling = "nested",
+    validation_shots: int = 4,
+) -> dict[int, Shots]:
+    """Draw K shots per class and min(K, `validation_shots`) validation images, for each K.
+
+    nested: the first K of one permutation per class, so more shots contain the fewer.
+    authors: each class re-seeds the generator and samples K, as the released program does with
+    seed 0 (docs/method.md, section 9; for ImageNet it used the global state, which no seed
+    brings back).
+    DataError names a class that has too few images.
+    """
+    wanted = sorted(set(shots))
+    classes = len(split.classes)
+    train, val = by_class(split.train, classes), by_class(split.val, classes)
+    reserve = 0 if split.val else min(max(wanted, default=0), validation_shots)
+    _check_enough(split, train, max(wanted, default=0) + reserve)
+    drawn = {}
+    for k in wanted:
+        chosen = tuple(_draw(rows, k, seed, "shots", c, sampling) for c, rows in enumerate(train))
+        kept = min(k, validation_shots)
+        if split.val:
+            validation = tuple(
+                _draw(rows, min(kept, len(rows)), seed, "validation", c, sampling)
+                for c, rows in enumerate(val)
+            )
+        else:
+            validation = tuple(
+                _draw_unused(rows, chosen[c], kept, seed, c) for c, rows in enumerate(train)
+            )
+        drawn[k] = Shots(chosen, validation, "val" if split.val else "train")
+    return drawn
+
+
+def _check_enough(split: Split, train: list[list[int]], needed: int) -> None:
+    for label, rows in enumerate(train):
+        if len(rows) < needed:
+            raise DataError(
+                f"class {label} ({split.classes[label]!r}) of {split.dataset} has {len(rows)} "
+                f"training images, {needed} are needed; ask for fewer shots"
+            )
+
+
+def _draw(
+    rows: Sequence[int], count: int, seed: int, purpose: str, label: int, sampling: Sampling
+) -> tuple[int, ...]:
+    """Draw `count` of a class's positions."""
+    if sampling == "authors":
+        return tuple(random.Random(seed).sample(list(rows), count))
+    order: np.ndarray = generator(seed, purpose, label).permutation(len(rows))
+    return tuple(rows[position] for position in order[:count])
+
+
+def _draw_unused(
+    rows: Sequence[int], shots: Sequence[int], count: int, seed: int, label: int
+) -> tuple[int, ...]:
+    """Draw validation images from the far end of the permutation that nested shots begin.
+
+    So they stay the same whichever other K are drawn.
+    """
+    taken = set(shots)
+    order: np.ndarray = generator(seed, "shots", label).permutation(len(rows))
+    unused = [rows[position] for position in order[::-1] if rows[position] not in taken]
+    return tuple(unused[:count])

@@ -1,0 +1,135 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmn.datasets.splits import (
+    Split,
+    check_images,
+    check_sizes,
+    parse_split_file,
+    sample_shots,
+)
+from dmn.errors import DataError
+
+
+def make_split(classes: int = 3, train: int = 20, val: int = 6) -> Split:
+    def part(name: str, count: int):
+        return tuple((f"{c}/{name}{i}.jpg", c) for c in range(classes) for i in range(count))
+
+    names = tuple(f"class {c}" for c in range(classes))
+    return Split("toy", names, part("a", train), part("b", val), part("c", 5))
+
+
+def rows(**changes):
+    content = {
+        "train": [["a/1.jpg", 0, "big_cat"], ["b/1.jpg", 1, "dog"]],
+        "val": [["a/2.jpg", 0, "big_cat"]],
+        "test": [["b/2.jpg", 1, "dog"]],
+    }
+    return {**content, **changes}
+
+
+def test_split_file_becomes_names_and_labels():
+    split = parse_split_file("toy", rows(), "x.json")
+    assert split.classes == ("big cat", "dog")
+    assert split.train == (("a/1.jpg", 0), ("b/1.jpg", 1))
+    assert Split.from_json(split.to_json()) == split
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "no list 'train'"),
+        (rows(val=3), "no list 'val'"),
+        (rows(val=[["a.jpg", 0]]), r"val\[0\].*must be"),
+        (rows(val=[["a.jpg", "0", "dog"]]), "must be"),
+        (rows(val=[["a.jpg", True, "dog"]]), "must be"),
+        (rows(val=[["a.jpg", 0, "dog"]]), "label 0 is 'dog', elsewhere 'big cat'"),
+        (rows(val=[["a.jpg", -1, "dog"]]), "label -1"),
+        (rows(val=[["a.jpg", 7, "owl"]]), "no image has label 2"),
+        (rows(val=[["../a.jpg", 0, "big_cat"]]), "points outside the archive"),
+        (rows(val=[["/a.jpg", 0, "big_cat"]]), "points outside the archive"),
+        (rows(val=[["a/1.jpg", 0, "big_cat"]]), "in train and again in val"),
+    ],
+)
+def test_unusable_split_file_is_refused(content, message: str):
+    with pytest.raises(DataError, match=message):
+        parse_split_file("toy", content, "x.json")
+
+
+def test_label_out_of_range_is_refused_on_reading():
+    value = make_split().to_json()
+    value["test"][0][1] = 3
+    with pytest.raises(DataError, match="label 3, but there are 3 classes"):
+        Split.from_json(value, "x.json")
+
+
+def test_json_that_is_no_split_is_refused():
+    with pytest.raises(DataError, match="is not a split"):
+        Split.from_json({"train": []}, "x.json")
+
+
+def test_sizes_differing_from_the_registry_are_named():
+    with pytest.raises(DataError, match="toy has 15 test, the registry says 16"):
+        check_sizes(make_split(), 3, {"train": None, "val": 18, "test": 16}, "x.json")
+
+
+def test_missing_images_are_counted_and_named():
+    split = make_split()
+    members = {path for path, _ in split.train + split.val + split.test} - {"1/c0.jpg"}
+    with pytest.raises(DataError, match=r"1 of 93 images .* first 1/c0\.jpg"):
+        check_images(split, members, "toy.zip")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(["nested", "authors"]))
+def test_each_class_gets_k_distinct_shots_of_its_own(seed: int, sampling: str):
+    split = make_split()
+    for k, draw in sample_shots(split, seed, [1, 2, 16], sampling).items():
+        for label in range(3):
+            assert len(set(draw.train[label])) == k
+            assert {split.train[i][1] for i in draw.train[label]} == {label}
+            assert len(set(draw.validation[label])) == min(k, 4)
+            assert {split.val[i][1] for i in draw.validation[label]} == {label}
+
+
+def test_nested_shots_contain_the_fewer():
+    draws = sample_shots(make_split(), 5, [16, 1, 4])
+    for label in range(3):
+        assert draws[16].train[label][:4] == draws[4].train[label]
+        assert draws[4].train[label][:1] == draws[1].train[label]
+        assert draws[4].validation[label][:1] == draws[1].validation[label]
+
+
+def test_draw_of_one_k_does_not_depend_on_the_others():
+    for split in (make_split(), make_split(val=0)):
+        for sampling in ("nested", "authors"):
+            alone = sample_shots(split, 3, [4], sampling)[4]
+            assert alone == sample_shots(split, 3, [1, 4, 16], sampling)[4]
+
+
+def test_seeds_and_classes_draw_differently():
+    first, second = (sample_shots(make_split(), seed, [4])[4].train for seed in (0, 1))
+    assert first != second
+    assert [i % 20 for i in first[0]] != [i % 20 for i in first[1]]
+
+
+def test_authors_shots_reseed_for_each_class():
+    draw = sample_shots(make_split(), 0, [4], "authors")[4].train
+    expected = random.Random(0).sample(range(20), 4)
+    assert [list(rows) for rows in draw] == [[c * 20 + i for i in expected] for c in range(3)]
+
+
+@pytest.mark.parametrize("sampling", ["nested", "authors"])
+def test_validation_without_a_split_is_never_a_shot(sampling: str):
+    for draw in sample_shots(make_split(val=0), 1, [1, 4, 16], sampling).values():
+        assert draw.validation_from == "train"
+        for shots, validation in zip(draw.train, draw.validation, strict=True):
+            assert not set(shots) & set(validation)
+
+
+def test_too_few_images_for_the_shots_are_named():
+    with pytest.raises(DataError, match=r"class 0 \('class 0'\) of toy has 20 .* 32 are needed"):
+        sample_shots(make_split(), 0, [32])
