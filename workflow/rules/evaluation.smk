@@ -64,5 +64,6 @@ rule evaluate:
         " split seed {wildcards.split}, orders {wildcards.orders}"
     shell:
         "python -m dmn.stages.evaluation --study {wildcards.study} --settings {params.settings:q}"
-        " --orders {wildcards.orders} --rows {output.rows:q} --samples {output.samples:q}"
+        " --split {wildcards.split} --orders {wildcards.orders} --rows {output.rows:q}"
+        " --samples {output.samples:q}"
         " --inputs {input:q} 2>&1 | tee {log:q}"

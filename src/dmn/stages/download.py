@@ -1,0 +1,58 @@
+"""download: fetch one file of a data set, or list what was fetched.
+
+Files come from a mirror, from their official homes in order, or from data/manual/<dataset>/.
+They are checked against the registry and are never unpacked into an artifact.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dmn.artifacts import write_json
+from dmn.config import Config, from_argument
+from dmn.datasets import digits
+from dmn.datasets.download import Transfer, fetch, manifest
+from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
+from dmn.errors import ConfigError, nearest, run_main
+from dmn.stages.arguments import add, add_files, add_settings, command
+
+
+def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str:
+    """Put one file of a data set at `out`; return where it came from."""
+    if name not in entry.files:
+        raise ConfigError(f"{entry.name} has no file {name!r}; {nearest(name, entry.files)}")
+    if entry.kind == "digits":
+        digits.export(out)
+        return "scikit-learn's load_digits"
+    options = config.download
+    transfer = Transfer(
+        manual=Path(options.manual),
+        mirror=options.mirror,
+        timeout=options.timeout,
+        retries=options.retries,
+    )
+    return fetch(entry.name, entry.files[name], out, transfer)
+
+
+def main() -> None:
+    """Fetch one file or write the manifest of a data set."""
+    parser = command("download", __doc__)
+    parser.add_argument("action", choices=["file", "manifest"])
+    parser.add_argument("--file", help="name of the file in the registry (action file)")
+    add(parser, "dataset", "out")
+    add_settings(parser)
+    add_files(parser, "files", "the downloaded files (action manifest)")
+    arguments = parser.parse_args()
+    config = from_argument(arguments.settings)
+    entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
+    out = Path(arguments.out)
+    if arguments.action == "file":
+        source = fetch_file(entry, arguments.file, out, config)
+        sys.stderr.write(f"{out} is whole, from {source}\n")
+    else:
+        write_json(out, manifest(entry, out.parent))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,39 @@
+"""encoder: pretrain the embedded small CLIP, or fetch released weights, as safetensors."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from dmn.artifacts import write_rows, write_tensors
+from dmn.config import from_argument
+from dmn.encoders.clip import fetch_weights
+from dmn.encoders.pretrain import pretrain
+from dmn.errors import run_main
+from dmn.stages.arguments import add, add_settings, command
+
+
+def main() -> None:
+    """Write the weights of one backbone."""
+    parser = command("encoder", __doc__)
+    parser.add_argument("action", choices=["pretrain", "fetch"])
+    parser.add_argument("--backbone", help="name in `encoders` (action fetch)")
+    parser.add_argument("--history", help="loss table to write (action pretrain)")
+    add(parser, weights="weights to write (safetensors)")
+    add_settings(parser)
+    arguments = parser.parse_args()
+    config = from_argument(arguments.settings)
+    torch.set_num_threads(config.numerics.threads)
+    if arguments.action == "pretrain":
+        result = pretrain(config.pretraining)
+        write_tensors(
+            arguments.weights, result.weights, {"pretraining": config.pretraining.model_dump()}
+        )
+        write_rows(arguments.history, pd.DataFrame(result.history))
+    else:
+        settings = config.encoder(arguments.backbone)
+        write_tensors(arguments.weights, fetch_weights(settings), settings.model_dump())
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,185 @@
+"""evaluation: stream the test images through the network and measure one study.
+
+One job serves one data set, backbone and split seed, and a group of stream orders. It finds its
+inputs by their names, which are those of src/dmn/paths.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+import dmn
+from dmn import paths
+from dmn.artifacts import (
+    read_json,
+    read_tensor_metadata,
+    read_tensors,
+    sha256,
+    write_rows,
+    write_tensors,
+)
+from dmn.config import Config, from_argument, order_range, study_settings
+from dmn.errors import ArtifactError, run_main
+from dmn.projections import Projections
+from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.study import Part, StudyData
+
+
+def pattern(template: str) -> re.Pattern[str]:
+    """Return a path template as a regular expression with the wildcards as groups."""
+    parts = re.split(r"\{(\w+)\}", template)
+    text = ""
+    for position, part in enumerate(parts):
+        text += f"(?P<{part}>{paths.WILDCARDS[part]})" if position % 2 else re.escape(part)
+    return re.compile(text)
+
+
+class Inputs:
+    """The input files of a job, found by the templates that they match."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = list(files)
+
+    def all(self, template: str) -> list[tuple[str, dict[str, str]]]:
+        """Return the files that match a template, each with its wildcards."""
+        matches = ((file, pattern(template).fullmatch(file)) for file in self.files)
+        return [(file, match.groupdict()) for file, match in matches if match]
+
+    def one(self, template: str) -> str | None:
+        """Return the file that matches a template, or None."""
+        found = self.all(template)
+        return found[0][0] if found else None
+
+    def required(self, template: str) -> str:
+        """Return the file that matches a template; ArtifactError where there is none."""
+        file = self.one(template)
+        if file is None:
+            raise ArtifactError(f"--inputs has no file like {template}; it has {self.files}")
+        return file
+
+    def sha256(self) -> str:
+        """Return one hash over the artifacts (not the code) and their names."""
+        lines = (f"{sha256(file)}  {file}\n" for file in sorted(self.files))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_part(path: str | None) -> Part | None:
+    """Read one part's features; None where the data set has no such part."""
+    if path is None:
+        return None
+    tensors, facts = read_tensors(path), read_tensor_metadata(path)
+    return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"])
+
+
+def read_train(path: str | None, shots: Iterable[int]) -> np.ndarray | None:
+    """Read the shots' views [C, K, V, D] of the largest K."""
+    if path is None:
+        return None
+    tensors = read_tensors(path)
+    return tensors["views"][tensors[f"shots={max(shots)}"]]
+
+
+def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
+    """Read all inputs of a job into what a study gets."""
+    text_file, keys = inputs.all(paths.TEXT_FEATURES)[0]
+    test_file = inputs.required(paths.TEST_FEATURES)
+    train, val = inputs.one(paths.TRAIN_FEATURES), inputs.one(paths.VAL_FEATURES)
+    test = read_part(test_file)
+    assert test is not None
+    projections = {
+        (int(found["shots"]), int(found["training"])): read_projections(file)
+        for file, found in inputs.all(paths.PROJECTION)
+    }
+    return StudyData(
+        dataset=keys["dataset"],
+        backbone=keys["backbone"],
+        split_seed=split_seed,
+        class_names=read_json(inputs.required(paths.SPLIT))["classes"],
+        logit_scale=read_tensor_metadata(text_file)["logit_scale"],
+        text=read_tensors(text_file)["text"],
+        test=test,
+        val=read_part(val),
+        train=read_train(train, config.shots),
+        memory={
+            int(found["shots"]): read_tensors(file)["memory"][:, 1:]
+            for file, found in inputs.all(paths.MEMORY)
+        },
+        projections=projections,
+        shifts={
+            (found["corruption"], int(found["severity"])): part
+            for file, found in inputs.all(paths.SHIFT_FEATURES)
+            if (part := read_part(file)) is not None
+        },
+    )
+
+
+def read_projections(path: str) -> Projections:
+    """Read trained projections."""
+    build = getattr(Projections, read_tensor_metadata(path)["kind"])
+    return build(**{name: torch.from_numpy(value) for name, value in read_tensors(path).items()})
+
+
+def thumbnails(inputs: Inputs, data: StudyData) -> dict[str, np.ndarray]:
+    """Return small pictures of the test images by id, where the job has the archives."""
+    archives = [
+        file for file, found in inputs.all(paths.ARCHIVE) if found["dataset"] == data.dataset
+    ]
+    if not archives:
+        return {}
+    from dmn.datasets.images import open_thumbnails
+
+    return open_thumbnails(data.dataset, archives, data.test.ids)
+
+
+def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
+    """Return the columns that say how the rows were made."""
+    model, views = config.model, config.views
+    protocol = (
+        f"views={views.test} share={model.view_share} L={model.length} beta={model.beta} "
+        f"readout={model.readout} projection={model.projection}:{model.position} "
+        f"shots={config.splits.sampling} {config.numerics.dtype}"
+    )
+    versions = f"dmn {dmn.__version__}; torch {torch.__version__.split('+')[0]}"
+    return {"protocol": protocol, "versions": versions, "inputs_sha256": inputs.sha256()}
+
+
+def main() -> None:
+    """Run one study on one cell of the design and write its rows and per-sample answers."""
+    parser = command("evaluation", __doc__)
+    add(parser, study="name of the study", orders="order seeds, such as 0-9")
+    add(parser, split="split seed")
+    add(parser, rows="table to write (CSV)", samples="per-sample answers to write (safetensors)")
+    add_settings(parser)
+    add_files(parser, "inputs", "features, memories, projections, lists and archives")
+    arguments = parser.parse_args()
+    config = from_argument(arguments.settings)
+    torch.set_num_threads(config.numerics.threads)
+    inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
+    data = read_data(inputs, config, int(arguments.split))
+    data.thumbnails.update(thumbnails(inputs, data))
+    module = importlib.import_module(f"dmn.studies.{arguments.study}")
+    settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
+    measured = module.measure(data, config, settings, list(order_range(arguments.orders)))
+    keys = {
+        "study": arguments.study,
+        "dataset": data.dataset,
+        "backbone": data.backbone,
+        "split_seed": data.split_seed,
+    }
+    rows = pd.concat(
+        [pd.DataFrame({**keys}, index=measured.rows.index), measured.rows], axis=1
+    ).assign(**provenance(inputs, config))
+    write_rows(arguments.rows, rows)
+    facts = {**keys, "orders": arguments.orders, "class_names": data.class_names}
+    write_tensors(arguments.samples, measured.samples, facts)
+
+
+if __name__ == "__main__":
+    run_main(main)

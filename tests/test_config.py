@@ -1,0 +1,86 @@
+"""The configuration: what it refuses and how it says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dmn.config import Config, from_argument, generated, load, merge, order_range, read_yaml
+from dmn.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("path", ["config/demo.yaml", "config/schema.json"])
+def test_the_generated_files_are_what_the_model_says(path: str) -> None:
+    fix = "run: python -m dmn.config --write"
+    assert (ROOT / path).read_text(encoding="utf-8") == generated()[path], fix
+
+
+def test_the_demo_file_holds_the_defaults() -> None:
+    assert load(read_yaml(ROOT / "config/demo.yaml")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modle": {}}, "unknown key 'modle' in run.yaml; did you mean 'model'"),
+        ({"model": {"lenght": 3}}, "unknown key 'model.lenght' in run.yaml; did you mean 'length'"),
+        ({"model": {"length": 0}}, "model.length = 0 in run.yaml: input should be greater"),
+        ({"model": {"readout": "mean"}}, "model.readout = 'mean'.*'similarity'"),
+        ({"settings": ["few"]}, "settings.0 = 'few'"),
+        ({"seeds": {"split": [-1]}}, "seeds.split.0 = -1"),
+        ({"seeds": {"split": []}}, "seeds.split"),
+        ({"seeds": {"order": ["0-3", 2]}}, "order seed 2 stands in two entries"),
+        ({"seeds": {"order": ["3-1"]}}, "range '3-1' ends before it begins"),
+        ({"seeds": {"order": ["first"]}}, "'first' is not an order seed"),
+        ({"shots": [0]}, "shots.0 = 0"),
+        ({"backbones": ["vit"]}, "'vit' .* has no entry in encoders"),
+        ({"studies": {"maim": {}}}, "no study 'maim' .* did you mean 'main'"),
+        ({"numerics": {"dtype": "half"}}, "numerics.dtype = 'half'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(values, "run.yaml")
+
+
+def test_sections_given_as_json_are_read_back_the_same() -> None:
+    config = load({"model": {"length": 7}, "shots": [2]})
+    again = from_argument(config.sections("model", "shots"))
+    assert (again.model, again.shots) == (config.model, config.shots)
+
+
+def test_settings_that_are_not_json_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--settings is not JSON"):
+        from_argument("{model: }")
+
+
+def test_a_configuration_that_is_missing_is_named() -> None:
+    with pytest.raises(ConfigError, match="cannot read configuration nowhere.yaml"):
+        from_argument("nowhere.yaml")
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    file = tmp_path / "hostile.yaml"
+    file.write_text("model: !!python/object/apply:os.system ['true']\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"hostile.yaml is not YAML"):
+        read_yaml(file)
+
+
+def test_mappings_merge_and_lists_are_replaced() -> None:
+    assert merge({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}}
+
+
+def test_an_order_entry_is_a_seed_or_a_range() -> None:
+    assert list(order_range("7")) == [7]
+    assert list(order_range("2-4")) == [2, 3, 4]
+
+
+def test_the_schema_says_bounds_and_units() -> None:
+    schema = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
+    length = schema["$defs"]["Model"]["properties"]["length"]
+    assert length["minimum"] == 1
+    assert "slots of a class" in length["description"]

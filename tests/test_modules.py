@@ -1,0 +1,16 @@
+"""Which source files a rule depends on."""
+
+from __future__ import annotations
+
+from dmn.modules import sources
+
+
+def test_a_module_depends_on_what_its_imports_import() -> None:
+    files = [name.rpartition("dmn/")[2] for name in sources("dmn.stages.memory")]
+    assert {"stages/memory.py", "artifacts.py", "errors.py", "__init__.py"} <= set(files)
+
+
+def test_a_module_does_not_depend_on_its_neighbours() -> None:
+    files = [name.rpartition("dmn/")[2] for name in sources("dmn.stages.memory")]
+    assert "stages/features.py" not in files
+    assert "network.py" not in files
