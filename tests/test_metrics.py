@@ -1,0 +1,102 @@
+"""Metrics against scikit-learn and plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from dmn import metrics
+from dmn.errors import FeatureError
+
+
+@pytest.fixture
+def world():
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.full(6, 0.4), size=300)
+    labels = np.array([rng.choice(6, p=row) for row in scores])
+    return scores, labels
+
+
+def test_accuracy_and_top_k_agree_with_sklearn(world):
+    scores, labels = world
+    assert metrics.accuracy(scores, labels) == sk.accuracy_score(labels, scores.argmax(1))
+    for k in (1, 2, 5):
+        expected = sk.top_k_accuracy_score(labels, scores, k=k, labels=np.arange(6))
+        assert metrics.top_k(scores, labels, k) == pytest.approx(expected)
+
+
+def test_top_1_is_accuracy_also_with_equal_scores():
+    scores = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1]]) / 2
+    labels = np.array([1, 1, 2])
+    assert metrics.top_k(scores, labels, 1) == metrics.accuracy(scores, labels) == 1 / 3
+
+
+def test_ece_equals_a_loop_over_bins(world):
+    scores, labels = world
+    top, right = scores.max(1), scores.argmax(1) == labels
+    expected = 0.0
+    for b in range(15):
+        inside = (top > b / 15) & (top <= (b + 1) / 15)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - top[inside].mean())
+    assert metrics.ece(scores, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_adaptive_bins_hold_equally_many_samples(world):
+    diagram = metrics.adaptive_reliability(*world)
+    assert set(diagram.count) == {20}
+    assert (np.diff(diagram.confidence) > 0).all()
+
+
+def test_a_certain_and_right_prediction_is_calibrated():
+    scores, labels = np.eye(4), np.arange(4)
+    assert metrics.ece(scores, labels) == metrics.adaptive_ece(scores, labels) == 0
+    assert metrics.brier(scores, labels) == metrics.nll(scores, labels) == 0
+
+
+def test_nll_and_brier_agree_with_their_definitions(world):
+    scores, labels = world
+    assert metrics.nll(scores, labels, floor=1e-15) == pytest.approx(sk.log_loss(labels, scores))
+    expected = ((scores - np.eye(6)[labels]) ** 2).sum(1).mean()
+    assert metrics.brier(scores, labels) == pytest.approx(expected)
+
+
+def test_nll_of_an_impossible_label_is_the_floor():
+    assert metrics.nll(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-7))
+
+
+def test_calibration_ignores_the_scale_of_fused_scores(world):
+    scores, labels = world
+    for measure in (metrics.ece, metrics.adaptive_ece, metrics.nll, metrics.brier):
+        assert measure(scores * 4, labels) == measure(scores, labels)
+
+
+def test_sums_do_not_depend_on_the_order_of_samples(world):
+    scores, labels = world
+    order = np.random.default_rng(1).permutation(len(labels))
+    for measure in (metrics.ece, metrics.nll, metrics.brier):
+        assert measure(scores[order], labels[order]) == measure(scores, labels)
+
+
+def test_confusion_and_class_measures_agree_with_sklearn(world):
+    scores, labels = world
+    labels = np.where(labels == 4, 3, labels)
+    answers = metrics.predict(scores)
+    counts = metrics.confusion(answers, labels, 6)
+    assert np.array_equal(counts, sk.confusion_matrix(labels, answers, labels=np.arange(6)))
+    expected = sk.f1_score(labels, answers, average="macro", zero_division=0)
+    assert metrics.macro_f1(counts) == pytest.approx(expected)
+    classes = metrics.per_class_accuracy(counts)
+    assert np.isnan(classes[4])
+    assert classes[0] == (answers[labels == 0] == 0).mean()
+
+
+def test_logits_and_bad_labels_are_refused(world):
+    scores, labels = world
+    with pytest.raises(FeatureError, match="probabilities, not logits"):
+        metrics.ece(scores - 1, labels)
+    with pytest.raises(FeatureError, match="label 6 is outside the 6 classes"):
+        metrics.accuracy(scores, labels + (labels == 5))
+    with pytest.raises(FeatureError, match="N at least 1"):
+        metrics.accuracy(scores[:0], labels[:0])
