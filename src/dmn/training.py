@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from dmn.errors import ConfigError, FeatureError, nearest
 from dmn.projections import Projections
@@ -85,8 +85,8 @@ def train_projections(
     """
     _check(text, shots_views, kind, position, epochs, batch_size)
     C, K, V, D = shots_views.shape
-    unit_text = F.normalize(text.to(device, dtype), dim=-1, eps=0)
-    plain = F.normalize(shots_views[:, :, 0].to(device, dtype), dim=-1, eps=0)
+    unit_text = unit(text.to(device, dtype))
+    plain = unit(shots_views[:, :, 0].to(device, dtype))
     slots = torch.cat([unit_text[:, None], plain], dim=1)
     make = BiasReadout if kind == "bias" else LinearReadout
     readout: Readout = make(slots, position, beta, logit_scale)
@@ -165,11 +165,16 @@ def losses(
     i // K with K = `shots`.
     """
     like = readout.parameters["query"]
-    x = F.normalize(features.to(like.device, like.dtype), dim=-1, eps=0)
+    x = unit(features.to(like.device, like.dtype))
     labels = rows.to(like.device) // shots
     own = rows.to(like.device) + labels + 1 if leave_one_out else None
-    static = F.cross_entropy(readout.static_logits(x, own), labels)
-    return static, F.cross_entropy(readout.text_logits(x), labels)
+    static = cross_entropy(readout.static_logits(x, own), labels)
+    return static, cross_entropy(readout.text_logits(x), labels)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Return vectors of length 1 along the last dimension, without an epsilon."""
+    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
 
 
 def attention(similarity: Tensor, beta: float, own: Tensor | None) -> Tensor:
@@ -225,7 +230,7 @@ class BiasReadout:
     def text_logits(self, x: Tensor) -> Tensor:
         """Return s <x, n(T + B)>, [B, C]."""
         moved = self.slots[:, 0] + self.parameters["text"]
-        return self.scale * x @ F.normalize(moved, dim=-1, eps=0).T
+        return self.scale * x @ unit(moved).T
 
 
 class LinearReadout:
@@ -245,9 +250,9 @@ class LinearReadout:
     def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
         """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
         rows, shape = self.slots.flatten(0, 1), self.slots.shape[:2]
-        query = F.normalize(self._moved(x, "query"), dim=-1, eps=0)
-        key = F.normalize(self._moved(rows, "key"), dim=-1, eps=0)
-        value = F.normalize(self._moved(rows, "value"), dim=-1, eps=0)
+        query = unit(self._moved(x, "query"))
+        key = unit(self._moved(rows, "key"))
+        value = unit(self._moved(rows, "value"))
         weights = attention((key @ query.T).unflatten(0, shape), self.beta, own)
         # the norm taken before the output layer cancels in the one after it
         value = self._moved(value, "output")
@@ -259,7 +264,7 @@ class LinearReadout:
     def text_logits(self, x: Tensor) -> Tensor:
         """Return s <x, n(T + W T)>, [B, C]."""
         moved = self._moved(self.slots[:, 0], "text")
-        return self.scale * x @ F.normalize(moved, dim=-1, eps=0).T
+        return self.scale * x @ unit(moved).T
 
 
 def _zeros(shape: tuple[int, ...], position: str, like: Tensor) -> dict[str, Tensor]:
@@ -291,7 +296,7 @@ def _check(
             f"got {list(text.shape)} and {list(shots_views.shape)}"
         )
     C, K, V, D = shots_views.shape
-    if (C, D) != tuple(text.shape) or K * V * C == 0:
+    if tuple(text.shape) != (C, D) or K * V * C == 0:
         raise FeatureError(
             f"shots {list(shots_views.shape)} do not fit text {list(text.shape)}: classes and "
             "feature dimension must agree, with at least one class, shot and view"
