@@ -1,0 +1,203 @@
+"""The look of every figure: one colour, marker and line a method, one way to save.
+
+Colours come from the palettes of Okabe and Ito and of Paul Tol, which stay apart for colour-blind
+readers; markers and lines tell the same in grey. What used test labels is always called oracle and
+is drawn lighter, hollow, dashed and hatched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+from dmn.artifacts import atomic
+from dmn.report.words import words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMN = 3.35
+PAGE = 7.0
+KINDS = ("svg", "pdf", "png")
+INK = "#222222"
+FAINT = "#8a8a8a"
+RC_FILE = Path(__file__).with_name("matplotlibrc")
+# what a file says about itself beside its content: no dates, no machine, no program
+METADATA: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one method is drawn."""
+
+    label: str
+    color: str
+    marker: str = "o"
+    line: Any = "-"
+    hollow: bool = False
+    hatch: str = ""
+
+    def line_options(self) -> dict[str, Any]:
+        """Return the options of a line with markers."""
+        face = "white" if self.hollow else self.color
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "markerfacecolor": face,
+            "markeredgecolor": self.color,
+        }
+
+    def bar_options(self) -> dict[str, Any]:
+        """Return the options of a bar."""
+        return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": INK, "linewidth": 0.4}
+
+
+class Plot(Figure):
+    """A figure that carries what the page says about it.
+
+    caption: one or two sentences; data: the rows that were drawn; table: the report's table
+    with the same numbers, if there is one.
+    """
+
+    caption: str = ""
+    alt: str = ""
+    table: str | None = None
+    data: pd.DataFrame | None = None
+
+
+DOTTED = (0, (1, 1.4))
+DASHED = (0, (4, 1.6))
+DASH_DOT = (0, (5, 1.4, 1, 1.4))
+MARKS = {
+    "text": Mark("text", "#5c5c5c", "o", DOTTED),
+    "dynamic": Mark("dynamic", "#0072b2", "s"),
+    "static": Mark("static", "#d9a300", "^", DASHED),
+    "both": Mark("both memories", "#7b3294", "P", DASH_DOT),
+    "fused": Mark("fused", "#c44601", "D"),
+    "fused fixed": Mark("fused, fixed", "#7b3294", "P", DASH_DOT),
+    "fused validation": Mark("fused, validation", "#c44601", "D"),
+    "zero shot clip": Mark("zero-shot CLIP", "#5c5c5c", "o", DOTTED),
+    "dmn": Mark("DMN", "#c44601", "D"),
+    "tip adapter": Mark("Tip-Adapter", "#33a07c", "v", DASHED),
+    "tip adapter f": Mark("Tip-Adapter-F", "#00634a", "<"),
+    "tda": Mark("TDA", "#56b4e9", "X", DASH_DOT),
+    "ncm": Mark("nearest class mean", "#999933", "p", DOTTED),
+    "nearest class mean": Mark("nearest class mean", "#999933", "p", DOTTED),
+    "linear probe": Mark("linear probe", "#882255", "h", DASHED),
+}
+ALIASES = {"zero shot": "text", "clip": "zero shot clip", "none": "text"}
+OTHERS = (
+    ("#332288", "o", "-"),
+    ("#44aa99", "s", DASHED),
+    ("#b8860b", "^", DASH_DOT),
+    ("#aa4499", "D", DOTTED),
+    ("#117733", "v", "-"),
+    ("#cc6677", "P", DASHED),
+    ("#4a6fa5", "X", DASH_DOT),
+    ("#6b4c2a", "p", DOTTED),
+)
+
+
+def mark(*names: object) -> Mark:
+    """Return how a method is drawn, by component and weights or by a peer's name.
+
+    >>> mark("fused", "oracle").label
+    'fused, oracle'
+    """
+    parts = [part for part in (_plain(name) for name in names) if part and part != "none"]
+    name = " ".join(parts) or "text"
+    if name.endswith("oracle"):
+        return _oracle(name.removesuffix("oracle").strip() or "fused")
+    for known in (name, ALIASES.get(name, ""), parts[0] if parts else ""):
+        if known in MARKS:
+            found = MARKS[known]
+            extra = name.removeprefix(known).strip() if name.startswith(known) else ""
+            line = DASH_DOT if extra == "fixed" else found.line
+            label = f"{found.label}, {extra}" if extra else found.label
+            return replace(found, label=label, line=line)
+    return Mark(", ".join(words(n) for n in names if _plain(n) != "none"), INK)
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[\s_,()-]+", " ", str(name)).strip().lower()
+
+
+def _oracle(name: str) -> Mark:
+    base = mark(name if name != "fused" else "fused validation")
+    label = f"{'fused' if name == 'fused' else base.label}, oracle"
+    red, green, blue = (1 - 0.55 * (1 - part) for part in to_rgb(base.color))
+    light = to_hex((red, green, blue))
+    return Mark(label, light, base.marker, DASHED, hollow=True, hatch="////")
+
+
+def marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
+    """Return one mark for each name, all different: unknown methods take the spare ones in turn."""
+    found: list[Mark] = []
+    spare = 0
+    for name in names:
+        own = mark(*name)
+        taken = {(m.color, m.marker, m.line) for m in found}
+        if own.color == INK or (own.color, own.marker, own.line) in taken:
+            color, marker, line = OTHERS[spare % len(OTHERS)]
+            own, spare = replace(own, color=color, marker=marker, line=line), spare + 1
+        found.append(own)
+    return found
+
+
+def ordered_marks(labels: Sequence[object]) -> list[Mark]:
+    """Return marks from light to dark for values with an order, such as severities."""
+    shades = matplotlib.colormaps["cividis_r"]
+    count = max(len(labels) - 1, 1)
+    cycle = "osD^vPX<>ph"
+    return [
+        Mark(words(label), to_hex(shades(0.15 + 0.85 * i / count)), cycle[i % len(cycle)])
+        for i, label in enumerate(labels)
+    ]
+
+
+@cache
+def _parameters() -> Any:
+    return matplotlib.rc_params_from_file(RC_FILE, fail_on_error=True)
+
+
+def apply() -> None:
+    """Set matplotlib to the project's style, whatever a user's own matplotlibrc says."""
+    matplotlib.rcParams.update(_parameters())
+
+
+def new_figure(
+    width: float = COLUMN,
+    height: float = 2.3,
+    rows: int = 1,
+    columns: int = 1,
+    **options: Any,
+) -> tuple[Plot, Any]:
+    """Return an empty figure of `width` x `height` inches and its axes [rows, columns]."""
+    apply()
+    plot = Plot(figsize=(width, height), layout="constrained")
+    return plot, plot.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure: Figure, stem: Path | str) -> list[Path]:
+    """Write `stem`.svg, .pdf and .png; equal figures give equal bytes. Raises OutputError."""
+    apply()
+    written = []
+    for kind in KINDS:
+        path = Path(f"{stem}.{kind}")
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+        written.append(path)
+    return written

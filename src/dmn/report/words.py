@@ -1,0 +1,34 @@
+"""Keys of the configuration in a reader's words, for tables, figures and the page."""
+
+from __future__ import annotations
+
+WORDS = {
+    "zero_shot": "zero-shot",
+    "training_free": "training-free",
+    "few_shot": "few-shot",
+    "fifo": "first in, first out",
+    "tip_adapter": "Tip-Adapter",
+    "tip_adapter_f": "Tip-Adapter-F",
+    "tda": "TDA",
+    "zero_shot_clip": "zero-shot CLIP",
+    "ncm": "nearest class mean",
+    "dmn": "DMN",
+    "ece": "ECE",
+    "nll": "NLL",
+    "qkv": "query, key, value",
+    "n_splits": "splits",
+    "n_orders": "orders",
+    "n_trainings": "trainings",
+    "dataset": "data set",
+    "p_value": "p",
+}
+
+
+def words(value: object) -> str:
+    """Return a key as words.
+
+    >>> words("zero_shot"), words("memory_length")
+    ('zero-shot', 'memory length')
+    """
+    text = str(value)
+    return WORDS.get(text.lower(), text.replace("_", " "))
