@@ -15,6 +15,9 @@ DOWNLOAD = DATA + "/download/{dataset}"
 ARCHIVE = DOWNLOAD + "/{file}"
 DOWNLOAD_MANIFEST = DOWNLOAD + "/manifest.json"
 
+# compressed tars expand here while images are read; not an artifact
+SCRATCH = DATA + "/scratch"
+
 # encoder: the weights that turn images and prompts into features
 ENCODER = DATA + "/encoder/{backbone}.safetensors"
 ENCODER_HISTORY = DATA + "/encoder/{backbone}.history.csv"

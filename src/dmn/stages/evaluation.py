@@ -26,6 +26,8 @@ from dmn.artifacts import (
     write_tensors,
 )
 from dmn.config import Config, from_argument, order_range, study_settings
+from dmn.datasets.images import read_thumbnails
+from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, run_main
 from dmn.projections import Projections
 from dmn.stages.arguments import add, add_files, add_settings, command
@@ -126,16 +128,13 @@ def read_projections(path: str) -> Projections:
     return build(**{name: torch.from_numpy(value) for name, value in read_tensors(path).items()})
 
 
-def thumbnails(inputs: Inputs, data: StudyData) -> dict[str, np.ndarray]:
+def thumbnails(inputs: Inputs, data: StudyData, config: Config) -> dict[str, np.ndarray]:
     """Return small pictures of the test images by id, where the job has the archives."""
-    archives = [
-        file for file, found in inputs.all(paths.ARCHIVE) if found["dataset"] == data.dataset
-    ]
+    archives = [file for file, _ in inputs.all(paths.ARCHIVE)]
     if not archives:
         return {}
-    from dmn.datasets.images import open_thumbnails
-
-    return open_thumbnails(data.dataset, archives, data.test.ids)
+    entry = find_dataset(data.dataset, load_registry(config.download.registry))
+    return read_thumbnails(entry, archives, data.test.ids)
 
 
 def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
@@ -163,7 +162,7 @@ def main() -> None:
     torch.set_num_threads(config.numerics.threads)
     inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
     data = read_data(inputs, config, int(arguments.split))
-    data.thumbnails.update(thumbnails(inputs, data))
+    data.thumbnails.update(thumbnails(inputs, data, config))
     module = importlib.import_module(f"dmn.studies.{arguments.study}")
     settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
     measured = module.measure(data, config, settings, list(order_range(arguments.orders)))

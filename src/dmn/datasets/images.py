@@ -1,0 +1,44 @@
+"""The images of a data set, whatever its kind: its split and random access to its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dmn import paths
+from dmn.datasets import digits
+from dmn.datasets.archives import ImageArchive
+from dmn.datasets.layouts import build_split, open_archives
+from dmn.datasets.registry import DatasetEntry
+from dmn.datasets.splits import Split, parse_split_file
+
+THUMBNAIL = 48
+
+
+def open_images(entry: DatasetEntry, files: Iterable[str | Path]) -> ImageArchive:
+    """Open the downloaded archives of a data set; `files` all lie in one folder."""
+    folder = {Path(file).parent for file in files}.pop()
+    return open_archives(entry, folder, Path(paths.SCRATCH))
+
+
+def read_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
+    """Return a data set's split: published lists, or the fixed one of the embedded digits."""
+    if entry.kind == "digits":
+        return parse_split_file(entry.name, digits.split(), "the embedded digits")
+    return build_split(entry, Path(files[0]).parent, open_images(entry, files))
+
+
+def read_thumbnails(
+    entry: DatasetEntry, files: Iterable[str | Path], names: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Return small pictures, uint8 [48, 48, 3], by image name."""
+    from PIL import Image
+
+    archive = open_images(entry, files)
+    size = (THUMBNAIL, THUMBNAIL)
+    return {
+        name: np.asarray(archive.image(name).resize(size, Image.Resampling.BICUBIC))
+        for name in names
+    }

@@ -1,0 +1,62 @@
+"""splits: bring a published split into one form, or draw the shots of a split seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dmn.artifacts import read_json, write_json
+from dmn.config import Config, from_argument
+from dmn.datasets.images import read_split
+from dmn.datasets.registry import find_dataset, load_registry
+from dmn.datasets.splits import Split, sample_shots
+from dmn.errors import run_main
+from dmn.stages.arguments import add, add_files, add_settings, command
+
+
+def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
+    """Return for each K the drawn positions by class, and those of the validation images.
+
+    Zero-shot settings take all validation images, few-shot ones the first min(K, all) of a class.
+    """
+    options = config.splits
+    drawn = sample_shots(
+        split,
+        seed,
+        {*config.shots, options.validation_shots},
+        options.sampling,
+        options.validation_shots,
+    )
+    most = drawn[max(drawn)]
+    train = {str(shots): [list(rows) for rows in drawn[shots].train] for shots in config.shots}
+    return {
+        "dataset": split.dataset,
+        "seed": seed,
+        "sampling": options.sampling,
+        "train": train,
+        "val": [list(rows) for rows in most.validation],
+        "val_from": most.validation_from,
+    }
+
+
+def main() -> None:
+    """Write split.json or split=<seed>.json."""
+    parser = command("splits", __doc__)
+    parser.add_argument("action", choices=["lists", "shots"])
+    parser.add_argument("--dataset", help="name in the registry (action lists)")
+    parser.add_argument("--split", help="split.json of the data set (action shots)")
+    parser.add_argument("--seed", type=int, help="split seed (action shots)")
+    add(parser, "out")
+    add_settings(parser)
+    add_files(parser, "files", "the downloaded files (action lists)")
+    arguments = parser.parse_args()
+    config = from_argument(arguments.settings)
+    if arguments.action == "lists":
+        entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
+        write_json(arguments.out, read_split(entry, arguments.files).to_json())
+    else:
+        split = Split.from_json(read_json(arguments.split), arguments.split)
+        write_json(arguments.out, draw(split, arguments.seed, config))
+
+
+if __name__ == "__main__":
+    run_main(main)
