@@ -52,7 +52,7 @@ def lines(
     _need(rows, [x, "mean", *series], "lines")
     groups = _panels(rows, panels)
     names = _series(rows, series)
-    drawn = ordered_marks([" ".join(map(words, n)) for n in names]) if ordered else marks(names)
+    drawn = ordered_marks(_ordered_labels(series, names)) if ordered else marks(names)
     plot, axes = _grid(len(groups), width, height, sharey=True)
     values = list(dict.fromkeys(rows[x].tolist()))
     steps = scale == "ordinal" or (scale == "auto" and _is_ordinal(values))
@@ -67,7 +67,7 @@ def lines(
             shift = 0.0 if band or not steps else (position - (len(names) - 1) / 2) * 0.05
             _line(axis, np.asarray(at) + shift, own, how, band)
         if steps:
-            axis.set_xticks(range(len(values)), [words(v) for v in values])
+            _word_ticks(axis, values, plot.get_figwidth() / _columns(len(groups)) - 1.0)
         elif scale == "log":
             axis.set_xscale("log")
         axis.set_title(title)
@@ -119,7 +119,7 @@ def dots(
         axis.set_title(title)
     _axis_labels(plot, axes, len(groups), x_label, "")
     if lanes > 1:
-        legend_above(plot, axes[0], drawn, bars=bars)
+        legend_above(plot, axes[0], drawn, "bar" if bars else "dot")
     return _finish(plot, rows, [*panels, category, *series], caption, x_label, table)
 
 
@@ -159,10 +159,8 @@ def heatmap(
             cells, cmap="PuOr_r" if diverging else "cividis", vmin=low, vmax=high, aspect="auto"
         )
         _numbers(axis, image, cells, decimals)
-        axis.set_xticks(range(len(xs)), [words(x) for x in xs])
+        _word_ticks(axis, xs, plot.get_figwidth() / _columns(len(groups)) - 1.2)
         axis.set_yticks(range(len(ys)), [words(y) for y in ys])
-        if max(len(words(x)) for x in xs) * len(xs) * len(groups) > 40:
-            axis.tick_params(axis="x", rotation=90)
         axis.grid(visible=False)
         axis.set_title(title)
     bar = plot.colorbar(image, ax=list(axes), shrink=0.9, pad=0.02)
@@ -188,8 +186,9 @@ def reliability(
     keys = [*panels, *series]
     names = _series(rows, keys)
     drawn = marks([name[len(panels) :] for name in names])
-    columns = 2 if len(names) in (2, 4) else MAX_PANEL_COLUMNS
-    plot, axes = _grid(len(names), None, 1.9, columns=columns, sharex=True, sharey=True)
+    columns = _columns(len(names))
+    width = 0.5 + 1.95 * columns
+    plot, axes = _grid(len(names), width, 2.1, sharex=True, sharey=True)
     for axis, name, how in zip(axes, names, drawn, strict=False):
         own = _select(rows, keys, name).sort_values("confidence")
         axis.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
@@ -238,7 +237,7 @@ def scatter(
         axis.set_title(title)
     _axis_labels(plot, axes, len(groups), x_label or words(x), y_label)
     if len(names) > 1:
-        legend_above(plot, axes[0], drawn)
+        legend_above(plot, axes[0], drawn, "dot")
     return _finish(plot, rows, [*panels, *series, x, y], caption, y_label, table)
 
 
@@ -319,10 +318,31 @@ def _sorted(values: list[Any]) -> list[Any]:
     return numbers + [v for v in values if not _is_number(v)]
 
 
-def _grid(
-    count: int, width: float | None, height: float, columns: int | None = None, **options: Any
-) -> tuple[Plot, list[Any]]:
-    columns = min(count, columns or MAX_PANEL_COLUMNS)
+def _ordered_labels(keys: Sequence[str], names: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return labels that say the key of a number: `severity 3`."""
+    return [
+        ", ".join(
+            f"{words(k)} {v}" if _is_number(v) else words(v) for k, v in zip(keys, n, strict=True)
+        )
+        for n in names
+    ]
+
+
+def _word_ticks(axis: Any, values: Sequence[Any], inches: float) -> None:
+    """Name the steps of the x axis; names that do not fit beside each other are slanted."""
+    names = [words(v) for v in values]
+    widest = max(map(len, names))
+    axis.set_xticks(range(len(values)), names)
+    if widest * len(names) * 0.065 > inches and widest > 3:
+        axis.set_xticks(range(len(values)), names, rotation=40, ha="right", rotation_mode="anchor")
+
+
+def _columns(count: int) -> int:
+    return 2 if count in (2, 4) else min(count, MAX_PANEL_COLUMNS)
+
+
+def _grid(count: int, width: float | None, height: float, **options: Any) -> tuple[Plot, list[Any]]:
+    columns = _columns(count)
     rows = -(-count // columns)
     width = width or (COLUMN if count == 1 else PAGE)
     plot, axes = new_figure(width, height * rows if rows > 1 else height, rows, columns, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from dmn.report.style import PAGE, Mark, Plot
 
+Form = Literal["line", "dot", "bar"]
 LINE_HEIGHT = 1.25  # distance of two labels, in font sizes
 POINTS = 72.0
 
@@ -79,7 +80,7 @@ def label_ends(plot: Plot, axis: Any, drawn: Sequence[Mark]) -> None:
         axis.annotate(
             how.label,
             xy=(x, y),
-            xytext=(1.03, (place - low) / (high - low)),
+            xytext=(1.05, (place - low) / (high - low)),
             textcoords="axes fraction",
             color=_readable(how),
             fontsize=size - 0.5,
@@ -95,13 +96,15 @@ def _readable(how: Mark) -> str:
     return how.color if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else "#222222"
 
 
-def legend_above(plot: Plot, axis: Any, drawn: Sequence[Mark], bars: bool = False) -> None:
+def legend_above(plot: Plot, axis: Any, drawn: Sequence[Mark], form: Form = "line") -> None:
     """Set one legend over all panels, in rows that fit the figure's width."""
     del axis
-    if bars:
+    if form == "bar":
         handles: list[Any] = [Patch(label=how.label, **how.bar_options()) for how in drawn]
     else:
-        handles = [Line2D([], [], label=how.label, **how.line_options()) for how in drawn]
+        lines = {"linestyle": "none"} if form == "dot" else {}
+        options = [how.line_options() | lines | {"label": how.label} for how in drawn]
+        handles = [Line2D([], [], **option) for option in options]
     # width of an entry: handle, gaps and letters of about half the font size
     entry = max(len(how.label) for how in drawn) * 0.055 + 0.5
     columns = max(1, min(len(drawn), int(min(plot.get_figwidth(), PAGE) / entry)))

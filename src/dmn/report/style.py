@@ -200,4 +200,6 @@ def save(figure: Figure, stem: Path | str) -> list[Path]:
         with atomic(path) as temporary:
             figure.savefig(temporary, format=kind, metadata=METADATA[kind])
         written.append(path)
+        # the layout is found once: the other kinds have the same, and drawing is quicker
+        figure.set_layout_engine("none")
     return written
