@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -36,6 +36,11 @@ def sha256(path: Path | str) -> str:
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; {_remedy(path)}") from None
     return digest.hexdigest()
+
+
+def manifest_text(files: Iterable[str]) -> str:
+    """Return hashes and names in the form that `sha256sum --check` reads."""
+    return "".join(f"{sha256(file)}  {file}\n" for file in sorted(files))
 
 
 def _remedy(path: Path | str) -> str:

@@ -188,7 +188,8 @@ class Config(Section):
         [1, 4, 16], min_length=1, description="K, labelled images per class"
     )
     studies: dict[str, dict[str, Any]] = Field(
-        {}, description="studies beside the main results, with changes to their settings"
+        default_factory=lambda: {name: {} for name in study_names()},
+        description="studies to make, each with changes to its settings (default: all)",
     )
     seeds: Seeds = Seeds()
     download: Download = Download()

@@ -49,8 +49,10 @@ EVALUATION = DATA + "/evaluation/{study}/{dataset}/{backbone}/split={split}"
 ROWS = EVALUATION + "/orders={orders}.csv"
 SAMPLES = EVALUATION + "/orders={orders}.safetensors"
 
-# reports: one folder a study, the page, and a manifest of all with their hashes
-STUDY_REPORT = REPORTS + "/{study}"
+# reports: one folder a study, the page, and manifests in the form of sha256sum: `reports/<study>`
+# lists a study's files, `reports/all` everything
+STUDY_REPORT = REPORTS + "/studies/{study}"
+STUDY_MANIFEST = REPORTS + "/{study}"
 STUDY_TABLE = STUDY_REPORT + "/{study}.csv"
 STUDY_SUMMARY = STUDY_REPORT + "/summary.json"
 TABLE = STUDY_REPORT + "/{table}.{kind}"

@@ -170,5 +170,7 @@ class Targets:
 
     def reports(self) -> list[str]:
         """Return the reports of all studies and the page."""
-        files = [file for study in self.config.studies for file in self.study_outputs(study)]
-        return [paths.PAGE, paths.RUN_CONFIG, *files]
+        studies = self.config.studies
+        files = [file for study in studies for file in self.study_outputs(study)]
+        manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
+        return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]

@@ -1,12 +1,14 @@
 """reports: tables and figures of each study, the page, and the manifest of everything.
 
 REQUIRED INPUTS: data/evaluation/...
-OUTPUTS: reports/<study>/*, reports/index.html, reports/config.yaml, reports/all
+OUTPUTS: reports/studies/<study>/*, reports/<study>, reports/index.html, reports/config.yaml,
+    reports/all
 """
 
 
 localrules:
     run_config,
+    study_manifest,
     manifest,
 
 
@@ -70,6 +72,20 @@ rule run_config:
         write_text(output[0], params.text)
 
 
+rule study_manifest:
+    """Hash the tables and figures of one study; check with: sha256sum --check reports/<study>"""
+    input:
+        lambda wildcards: TARGETS.study_outputs(wildcards.study),
+    output:
+        paths.STUDY_MANIFEST,
+    wildcard_constraints:
+        study=one_of(CONFIG.studies),
+    message:
+        "Hash the files of {output}"
+    run:
+        write_text(output[0], manifest_text(input))
+
+
 rule manifest:
     """Hash every artifact and report; check with: sha256sum --check reports/all"""
     input:
@@ -79,4 +95,4 @@ rule manifest:
     message:
         "Hash {output}: all artifacts and reports"
     run:
-        write_text(output[0], "".join(f"{sha256(file)}  {file}\n" for file in sorted(input)))
+        write_text(output[0], manifest_text(input))

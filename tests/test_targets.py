@@ -1,0 +1,42 @@
+"""Which files a configuration asks for."""
+
+from __future__ import annotations
+
+import json
+
+from dmn.config import load
+from dmn.targets import Targets
+
+
+def test_a_new_split_seed_adds_files_and_changes_none() -> None:
+    few = Targets(load({"seeds": {"split": [0]}})).data()
+    more = Targets(load({"seeds": {"split": [0, 1]}})).data()
+    assert set(few) < set(more)
+    assert all("split=1" in name for name in set(more) - set(few))
+
+
+def test_a_new_order_entry_adds_files_and_changes_none() -> None:
+    few = Targets(load({"seeds": {"order": ["0-9"]}})).data()
+    more = Targets(load({"seeds": {"order": ["0-9", 10]}})).data()
+    assert set(few) < set(more)
+    assert all("orders=10" in name for name in set(more) - set(few))
+
+
+def test_a_new_seed_changes_no_job_parameter() -> None:
+    names = ("seeds", "shots", "model")
+    before = Targets(load({"seeds": {"split": [0], "order": [0]}})).settings(*names)
+    after = Targets(load({"seeds": {"split": [0, 1], "order": [0, 1]}})).settings(*names)
+    assert before == after
+
+
+def test_a_job_sees_its_own_backbone_and_study_only() -> None:
+    other = {"model": "RN50-quickgelu", "pretrained": "openai"}
+    config = load({"encoders": {"glyph": {}, "RN50": other}, "studies": {"main": {}, "shift": {}}})
+    values = json.loads(Targets(config).settings(backbone="glyph", study="main"))
+    assert list(values["encoders"]) == ["glyph"]
+    assert list(values["studies"]) == ["main"]
+
+
+def test_zero_shot_data_sets_ask_for_no_shots() -> None:
+    config = load({"datasets": ["imagenet_a"], "settings": ["zero_shot"]})
+    assert not [name for name in Targets(config).data() if "train" in name or "memory" in name]
