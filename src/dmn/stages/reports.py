@@ -1,0 +1,74 @@
+"""reports: write the tables and figures of one study, or the page of all studies."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dmn.artifacts import (
+    read_json,
+    read_rows,
+    read_tensor_metadata,
+    read_tensors,
+    sha256,
+)
+from dmn.config import from_argument, read_yaml, study_settings
+from dmn.errors import run_main
+from dmn.report.page import write_page
+from dmn.report.summary import read_summary
+from dmn.report.writer import write_study_report
+from dmn.stages.arguments import add, add_files, add_settings, command
+
+
+def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
+    """Return per-sample answers by (dataset, backbone, split seed, orders)."""
+    samples = {}
+    for file in files:
+        facts = read_tensor_metadata(file)
+        key = (facts["dataset"], facts["backbone"], facts["split_seed"], facts["orders"])
+        samples[key] = {**read_tensors(file), "class_names": facts["class_names"]}
+    return samples
+
+
+def write_study(study: str, rows: list[str], samples: list[str], settings: Any, out: str) -> None:
+    """Write all files of one study's report."""
+    text_columns = {"training_seed": str}
+    table = pd.concat([read_rows(file, dtype=text_columns) for file in rows], ignore_index=True)
+    sources = {file: sha256(file) for file in [*rows, *samples]}
+    module = importlib.import_module(f"dmn.studies.{study}")
+    write_study_report(module, table, read_all_samples(samples), settings, out, sources)
+
+
+def main() -> None:
+    """Write one study's report or the page."""
+    parser = command("reports", __doc__)
+    parser.add_argument("action", choices=["study", "page"])
+    parser.add_argument("--study", help="name of the study (action study)")
+    parser.add_argument("--config", help="the resolved configuration (action page)")
+    add(parser, out="folder of the study's files, or the page to write")
+    add_settings(parser)
+    add_files(parser, "rows", "tables of the study's jobs (action study)")
+    add_files(parser, "samples", "per-sample answers of the jobs (action study)")
+    add_files(parser, "summaries", "summary.json of each study (action page)")
+    add_files(parser, "downloads", "manifest.json of each data set (action page)")
+    arguments = parser.parse_args()
+    if arguments.action == "study":
+        config = from_argument(arguments.settings)
+        settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
+        write_study(arguments.study, arguments.rows, arguments.samples, settings, arguments.out)
+    else:
+        summaries = [read_summary(file) for file in arguments.summaries]
+        config_file = Path(arguments.config)
+        facts = {
+            "config": read_yaml(config_file),
+            "config_sha256": sha256(config_file),
+            "downloads": [read_json(file) for file in arguments.downloads],
+        }
+        write_page(summaries, facts, Path(arguments.out))
+
+
+if __name__ == "__main__":
+    run_main(main)
