@@ -85,6 +85,9 @@ class ViewSettings(_Settings):
 
     scale: tuple[float, float] = Field((0.5, 1.0), description="area of a crop, share of the image")
     ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="width / height of a crop")
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="of the crops; view 0 has the model's own"
+    )
     flip: bool = Field(True, description="mirror half of the views; off where sides matter")
     augmix: bool = Field(True, description="AugMix after the crop (off for ImageNet, training)")
     severity: float = Field(1.0, gt=0, le=10, description="AugMix's severity, of 10")
