@@ -10,28 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from dmn import readout
 from dmn.errors import ConfigError, FeatureError, nearest
-from dmn.projections import Projections
+from dmn.inputs import check_vectors
+from dmn.projections import POSITIONS, Kind, Projections, project
+from dmn.static_memory import static_memory
+from dmn.text import normalise, text_classifier
 
-Kind = Literal["bias", "linear"]
 Plan = Iterable[tuple[np.ndarray, np.ndarray]]
 
-NAMES = ("query", "key", "value", "output", "text")
-POSITIONS: dict[str, tuple[str, ...]] = {
-    "query": ("query",),
-    "key": ("key",),
-    "value": ("value",),
-    "qkv": ("query", "key", "value"),
-    "output": ("output", "text"),
-    "all": NAMES,
-}
 LAST_LEARNING_RATE = 1e-7
 
 
@@ -45,18 +38,6 @@ class TrainingResult:
 
     projections: Projections
     history: list[dict[str, float]]
-
-
-class Readout(Protocol):
-    """What the training loop needs: logits that follow the parameters."""
-
-    parameters: dict[str, Tensor]
-
-    def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
-        """Return the logits [B, C] of unit-norm queries `x` [B, D]."""
-
-    def text_logits(self, x: Tensor) -> Tensor:
-        """Return the text classifier's logits [B, C]."""
 
 
 def train_projections(
@@ -85,20 +66,26 @@ def train_projections(
     """
     _check(text, shots_views, kind, position, epochs, batch_size)
     C, K, V, D = shots_views.shape
-    unit_text = unit(text.to(device, dtype))
-    plain = unit(shots_views[:, :, 0].to(device, dtype))
-    slots = torch.cat([unit_text[:, None], plain], dim=1)
-    make = BiasReadout if kind == "bias" else LinearReadout
-    readout: Readout = make(slots, position, beta, logit_scale)
+    unit_text = normalise(text.to(device, dtype))
+    slots = static_memory(unit_text, normalise(shots_views[:, :, 0].to(device, dtype)))
+    start = untrained(kind, position, slots)
+    model = static_readout(slots, start, beta, logit_scale)
     views = shots_views.reshape(C * K, V, D)
     if plan is None:
         plan = sample_plan(generator, C * K, V, epochs)
     history = _fit(
-        readout, views, K, plan, learning_rate, epochs, batch_size, weight_decay, leave_one_out
+        model, views, K, plan, learning_rate, epochs, batch_size, weight_decay, leave_one_out
     )
-    values = {name: p.detach() for name, p in readout.parameters.items()}
-    build = Projections.bias if kind == "bias" else Projections.linear
-    return TrainingResult(build(**values), history)
+    trained = {name: tensor.detach() for name, tensor in start.tensors().items()}
+    return TrainingResult(Projections(kind, **trained), history)
+
+
+def untrained(kind: Kind, position: str, slots: Tensor) -> Projections:
+    """Return the projections that act at `position`, zero and with gradient, for [C, S, D]."""
+    C, _, D = slots.shape
+    shape = (C, D) if kind == "bias" else (D, D)
+    zeros = {name: slots.new_zeros(shape).requires_grad_() for name in POSITIONS[position]}
+    return Projections(kind, **zeros)
 
 
 def sample_plan(
@@ -112,7 +99,7 @@ def sample_plan(
 
 
 def _fit(
-    readout: Readout,
+    model: StaticReadout,
     views: Tensor,
     shots: int,
     plan: Plan,
@@ -123,7 +110,7 @@ def _fit(
     leave_one_out: bool,
 ) -> list[dict[str, float]]:
     """Run AdamW with a cosine schedule per step and return the history."""
-    trained = [p for p in readout.parameters.values() if p.requires_grad]
+    trained = list(model.projections.tensors().values())
     size = min(batch_size, len(views))
     total = epochs * -(-len(views) // size)
     optimiser = torch.optim.AdamW(
@@ -137,8 +124,8 @@ def _fit(
         for start in range(0, len(order), size):
             rows = torch.from_numpy(np.asarray(order[start : start + size], dtype=np.int64))
             chosen = torch.from_numpy(np.asarray(view, dtype=np.int64))[rows]
-            static, text = losses(readout, views[rows, chosen], rows, shots, leave_one_out)
-            loss = static + text if readout.parameters["text"].requires_grad else static
+            static, text = losses(model, views[rows, chosen], rows, shots, leave_one_out)
+            loss = static if model.projections.text is None else static + text
             optimiser.zero_grad()
             loss.backward()
             rate = optimiser.param_groups[0]["lr"]
@@ -157,128 +144,132 @@ def _fit(
 
 
 def losses(
-    readout: Readout, features: Tensor, rows: Tensor, shots: int, leave_one_out: bool = False
+    model: StaticReadout, features: Tensor, rows: Tensor, shots: int, leave_one_out: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Return the static and the text cross-entropy of a batch.
 
     `features` [B, D] belong to the training images `rows` [B], image i being shot i % K of class
     i // K with K = `shots`.
     """
-    like = readout.parameters["query"]
-    x = unit(features.to(like.device, like.dtype))
-    labels = rows.to(like.device) // shots
-    own = rows.to(like.device) + labels + 1 if leave_one_out else None
-    static = cross_entropy(readout.static_logits(x, own), labels)
-    return static, cross_entropy(readout.text_logits(x), labels)
+    x = normalise(features.to(model.slots.device, model.slots.dtype))
+    rows = rows.to(x.device)
+    labels = rows // shots
+    own = rows + labels + 1 if leave_one_out else None
+    static = cross_entropy(model.static_logits(x, own), labels)
+    return static, cross_entropy(model.text_logits(x), labels)
 
 
-def unit(vectors: Tensor) -> Tensor:
-    """Return vectors of length 1 along the last dimension, without an epsilon."""
-    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+def attention(exponent: Tensor, shift: Tensor | float, own: Tensor | None) -> Tensor:
+    """Return exp(beta <u, k> - shift), [C, S, B]; 0 at the flat slots `own` [B].
 
-
-def attention(similarity: Tensor, beta: float, own: Tensor | None) -> Tensor:
-    """Return exp(-beta (1 - s)) for similarities [C, S, B]; 0 at flat slots `own` [B]."""
-    weights = torch.exp(beta * (similarity - 1))
+    With shift = beta these are the weights of method.md, section 7; with beta + log |v| they are
+    divided by the length of the value, which is cheaper than to normalise the value.
+    """
+    weights = torch.exp(exponent - shift)
     if own is None:
         return weights
-    hidden = torch.zeros_like(similarity, dtype=torch.bool)
+    hidden = torch.zeros_like(exponent, dtype=torch.bool)
     hidden.view(-1, len(own))[own, torch.arange(len(own), device=own.device)] = True
     return weights.masked_fill(hidden, 0)
 
 
-class BiasReadout:
-    """Static readout and text classifier under class-wise biases [C, D], zero at the start."""
+class StaticReadout:
+    """Logits of the static memory and the text classifier that follow the projections."""
 
-    def __init__(self, slots: Tensor, position: str, beta: float, logit_scale: float) -> None:
-        """Prepare the products that no step changes; `slots` [C, 1+K, D], slot 0 the text."""
-        C, _, D = slots.shape
-        self.parameters = _zeros((C, D), position, slots)
-        self.slots, self.beta, self.scale = slots, beta, logit_scale
+    def __init__(
+        self, slots: Tensor, projections: Projections, beta: float, logit_scale: float
+    ) -> None:
+        """Take `slots` [C, 1+K, D] of unit norm, slot 0 the text."""
+        self.slots, self.projections = slots, projections
+        self.beta, self.logit_scale = beta, logit_scale
+
+    def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
+        """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
+        raise NotImplementedError
+
+    def text_logits(self, x: Tensor) -> Tensor:
+        """Return s <x, T'>, [B, C] (section 2)."""
+        return self.logit_scale * x @ text_classifier(self.slots[:, 0], self.projections).T
+
+
+class LinearReadout(StaticReadout):
+    """The static readout under residual layers [D, D]."""
+
+    def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
+        """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
+        p, shape = self.projections, self.slots.shape[:2]
+        keys = readout.keys(self.slots, p).flatten(0, 1)
+        similarity = (keys @ readout.query(x, p).T).unflatten(0, shape)
+        weights = attention(self.beta * similarity, self.beta, own)
+        # the norm taken before the output layer cancels in the one after it
+        values = project(readout.values(self.slots, p), p.output, p.kind)
+        along_x = (weights * (values.flatten(0, 1) @ x.T).unflatten(0, shape)).sum(1)
+        norm = (weights * (values @ values.mT @ weights)).sum(1).sqrt()
+        return self.logit_scale * (along_x / norm).T
+
+
+class BiasReadout(StaticReadout):
+    """The static readout under class-wise biases [C, D]."""
+
+    def __init__(
+        self, slots: Tensor, projections: Projections, beta: float, logit_scale: float
+    ) -> None:
+        """Prepare the products that no step changes."""
+        super().__init__(slots, projections, beta, logit_scale)
+        self.zero = slots.new_zeros(slots[:, 0].shape)
         self.gram = slots @ slots.mT
         self.squares = self.gram.diagonal(dim1=1, dim2=2)
 
-    def _norms(self, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return <R, b> and |R + b| for every slot, [C, S] each."""
-        inner = _inner(self.slots, bias)
-        return inner, (self.squares + 2 * inner + (bias * bias).sum(1, keepdim=True)).sqrt()
+    def _bias(self, name: str) -> Tensor:
+        bias = getattr(self.projections, name)
+        return self.zero if bias is None else bias
+
+    def _along(self, bias: Tensor) -> Tensor:
+        """Return <R_cj, b_c>, [C, S]."""
+        return (self.slots @ bias[..., None])[..., 0]
+
+    def _norms(self, bias: Tensor) -> Tensor:
+        """Return |R_cj + b_c|, [C, S]."""
+        return (self.squares + 2 * self._along(bias) + _squares(bias)).sqrt()
 
     def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
         """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
-        b = self.parameters
         products = (self.slots.flatten(0, 1) @ x.T).unflatten(0, self.slots.shape[:2])
-        shift = b["query"].mean(0)
-        _, key_norm = self._norms(b["key"])
-        shifted = self.slots @ shift + (b["key"] @ shift)[:, None]
-        similarity = products + (b["key"] @ x.T)[:, None] + shifted[..., None]
-        similarity = similarity / key_norm[..., None] / torch.linalg.vector_norm(x + shift, dim=1)
-        inner, value_norm = self._norms(b["value"])
-        weights = attention(similarity, self.beta, own) / value_norm[..., None]
-        total = weights.sum(1)
+        value, out = self._bias("value"), self._bias("output")
+        shift = self.beta + self._norms(value).log()[..., None]
+        weights = attention(self._exponent(x, products), shift, own)
+        # one product gives G w and the sums of w, w <R, B_v> and w <R, B_o>
+        rows = [torch.ones_like(self.squares), self._along(value), self._along(out)]
+        sums = torch.cat([self.gram, torch.stack(rows, dim=1)], dim=1) @ weights
+        total, along_value, along_out = sums[:, -3:].unbind(1)
         norm = (
-            (weights * (self.gram @ weights)).sum(1)
-            + 2 * total * (weights * inner[..., None]).sum(1)
-            + total**2 * (b["value"] ** 2).sum(1, keepdim=True)
+            (weights * sums[:, :-3]).sum(1) + 2 * total * along_value + total**2 * _squares(value)
         ).sqrt()
-        along_x = ((weights * products).sum(1) + total * (b["value"] @ x.T)) / norm
-        out = b["output"]
-        along_out = (weights * _inner(self.slots, out)[..., None]).sum(1)
-        along_out = (along_out + total * (b["value"] * out).sum(1, keepdim=True)) / norm
-        length = (1 + 2 * along_out + (out * out).sum(1, keepdim=True)).sqrt()
-        return self.scale * ((along_x + out @ x.T) / length).T
+        along_x = ((weights * products).sum(1) + total * (value @ x.T)) / norm
+        along_out = (along_out + total * (value * out).sum(1, keepdim=True)) / norm
+        length = (1 + 2 * along_out + _squares(out)).sqrt()
+        return self.logit_scale * ((along_x + out @ x.T) / length).T
 
-    def text_logits(self, x: Tensor) -> Tensor:
-        """Return s <x, n(T + B)>, [B, C]."""
-        moved = self.slots[:, 0] + self.parameters["text"]
-        return self.scale * x @ unit(moved).T
-
-
-class LinearReadout:
-    """Static readout and text classifier under residual layers [D, D], zero at the start."""
-
-    def __init__(self, slots: Tensor, position: str, beta: float, logit_scale: float) -> None:
-        """Take `slots` [C, 1+K, D] of unit norm, slot 0 the text."""
-        self.parameters = _zeros((slots.shape[-1],) * 2, position, slots)
-        self.slots, self.beta, self.scale = slots, beta, logit_scale
-
-    def _moved(self, vectors: Tensor, name: str) -> Tensor:
-        weight = self.parameters[name]
-        if not weight.requires_grad:  # a layer that does not act is zero for good
-            return vectors
-        return vectors + vectors @ weight.T
-
-    def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
-        """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
-        rows, shape = self.slots.flatten(0, 1), self.slots.shape[:2]
-        query = unit(self._moved(x, "query"))
-        key = unit(self._moved(rows, "key"))
-        value = unit(self._moved(rows, "value"))
-        weights = attention((key @ query.T).unflatten(0, shape), self.beta, own)
-        # the norm taken before the output layer cancels in the one after it
-        value = self._moved(value, "output")
-        along_x = (weights * (value @ x.T).unflatten(0, shape)).sum(1)
-        classes = value.unflatten(0, shape)
-        norm = (weights * (classes @ classes.mT @ weights)).sum(1).sqrt()
-        return self.scale * (along_x / norm).T
-
-    def text_logits(self, x: Tensor) -> Tensor:
-        """Return s <x, n(T + W T)>, [B, C]."""
-        moved = self._moved(self.slots[:, 0], "text")
-        return self.scale * x @ unit(moved).T
+    def _exponent(self, x: Tensor, products: Tensor) -> Tensor:
+        """Return beta <u, k_cj>, [C, S, B], from the products <R_cj, x>."""
+        key, shift = self._bias("key"), self._bias("query").mean(0)
+        shifted = self.slots @ shift + (key @ shift)[:, None]
+        scale = (self.beta / self._norms(key))[..., None]
+        along = (products + (key @ x.T)[:, None] + shifted[..., None]) * scale
+        return along / torch.linalg.vector_norm(x + shift, dim=1)
 
 
-def _zeros(shape: tuple[int, ...], position: str, like: Tensor) -> dict[str, Tensor]:
-    return {
-        name: torch.zeros(shape, dtype=like.dtype, device=like.device).requires_grad_(
-            name in POSITIONS[position]
-        )
-        for name in NAMES
-    }
+def static_readout(
+    slots: Tensor, projections: Projections, beta: float, logit_scale: float
+) -> StaticReadout:
+    """Return the readout for the projections' kind."""
+    kinds = {"bias": BiasReadout, "linear": LinearReadout}
+    return kinds[projections.kind](slots, projections, beta, logit_scale)
 
 
-def _inner(slots: Tensor, bias: Tensor) -> Tensor:
-    """Return <R_cj, b_c>, [C, S]."""
-    return (slots @ bias[..., None])[..., 0]
+def _squares(bias: Tensor) -> Tensor:
+    """Return |b_c|^2, [C, 1]."""
+    return (bias * bias).sum(1, keepdim=True)
 
 
 def _check(
@@ -301,9 +292,5 @@ def _check(
             f"shots {list(shots_views.shape)} do not fit text {list(text.shape)}: classes and "
             "feature dimension must agree, with at least one class, shot and view"
         )
-    for what, features in (("text", text), ("shots", shots_views)):
-        norms = torch.linalg.vector_norm(features, dim=-1)
-        if not bool(torch.isfinite(norms).all()):
-            raise FeatureError(f"training {what} features have NaN or infinite values")
-        if not bool((norms > 0).all()):
-            raise FeatureError(f"training {what} features have a zero vector")
+    check_vectors(text, "text", "C D")
+    check_vectors(shots_views, "shots", "C K V D")
