@@ -264,14 +264,23 @@ def make_files(dataset: str, per_class: Mapping[str, int]) -> tuple[dict[str, by
     return files, {"classes": len(names), "sizes": counts}
 
 
-def make_mirror(dataset: str, folder: Path, per_class: Mapping[str, int] | None = None) -> Mirror:
+def make_mirror(
+    dataset: str,
+    folder: Path,
+    per_class: Mapping[str, int] | None = None,
+    hostile: bool = False,
+) -> Mirror:
     """Write a small copy of one data set and its registry file under `folder`.
 
-    ImageNet's archives go to the folder of user-brought files, all else is served.
+    ImageNet's archives go to the folder of user-brought files, all else is served. A `hostile`
+    copy's first archive holds a path that leads outside, with a right checksum.
     """
     files, facts = make_files(dataset, {**PER_CLASS, **(per_class or {})})
     served, manual = folder / "served", folder / "manual"
     entry = load_registry()[dataset]
+    if hostile:
+        name = entry.by_role("archive")[0].name
+        files[name] = archive_bytes(name, {"../../evil.jpg": picture(0, 0)})
     facts["files"] = {}
     for name, content in files.items():
         brought = not entry.files[name].urls

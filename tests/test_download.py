@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmn.datasets.download import Transfer, fetch, manifest, published_checksum
+from dmn.datasets.checksums import published_checksum
+from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry, RemoteFile
 from dmn.errors import DataError
 from mirror import serve

@@ -10,8 +10,8 @@ from dmn.errors import DataError
 from mirror import DATASETS, SUBSETS, WNIDS, make_mirror, serve
 
 
-def fetch_mirror(dataset: str, folder: Path):
-    mirror = make_mirror(dataset, folder)
+def fetch_mirror(dataset: str, folder: Path, **settings):
+    mirror = make_mirror(dataset, folder, **settings)
     with serve(mirror.served) as server:
         transfer = Transfer(mirror.manual, server.url, timeout=5, pause=0, progress=False)
         fetch_dataset(mirror.entry, folder / "got", transfer)
@@ -97,3 +97,11 @@ def test_class_file_with_a_repeated_wnid_is_refused(tmp_path: Path):
     path.write_text("n01440764 tench\nn01440764 goldfish\n")
     with pytest.raises(DataError, match="different wnid"):
         read_classes(path)
+
+
+@pytest.mark.parametrize("dataset", ["dtd", "eurosat", "imagenet_a"])
+def test_hostile_archive_with_a_right_checksum_is_refused(dataset: str, tmp_path: Path):
+    entry, folder = fetch_mirror(dataset, tmp_path, hostile=True)
+    with pytest.raises(DataError, match=r"evil\.jpg', a path outside the archive"):
+        open_archives(entry, folder, tmp_path / "scratch")
+    assert not list(tmp_path.rglob("evil*"))

@@ -41,7 +41,7 @@ class Limits:
     pixels: int = 150_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """Where one file stands: in `archive`, by offset (tar) or by name (zip)."""
 
@@ -80,6 +80,10 @@ class ImageArchive:
                 raise _broken(path, error) from None
             except OSError as error:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave open handles behind when the object goes to another process."""
+        return {**self.__dict__, "_handles": {}}
 
     def __contains__(self, name: object) -> bool:
         return name in self._members

@@ -6,7 +6,6 @@ torchvision's download helpers are not used: they neither resume nor retry, and 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from dmn.artifacts import CHUNK, atomic, read_json, write_json
+from dmn.datasets.checksums import digests, problem_with, published_checksum
 from dmn.datasets.registry import DatasetEntry, RemoteFile
 from dmn.errors import DataError, OutputError
 
@@ -66,45 +66,6 @@ class _RefusedError(Exception):
 
 class _InterruptedError(Exception):
     """The source failed for now: ask again."""
-
-
-def digests(path: Path) -> dict[str, str]:
-    """Return size, SHA-256, MD5 and git's blob name of a file in one reading."""
-    size = path.stat().st_size
-    # MD5 and SHA-1 only compare with what homes publish; SHA-256 is what we record
-    sums = {
-        "sha256": hashlib.sha256(),
-        "md5": hashlib.md5(usedforsecurity=False),
-        "git_blob": hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False),
-    }
-    with open(path, "rb") as stream:
-        while block := stream.read(CHUNK):
-            for digest in sums.values():
-                digest.update(block)
-    return {"bytes": str(size), **{name: digest.hexdigest() for name, digest in sums.items()}}
-
-
-def published_checksum(file: RemoteFile) -> tuple[str, str] | None:
-    """Return kind and value of the strongest checksum that the registry has, or None."""
-    for kind in ("sha256", "git_blob", "md5"):
-        if value := getattr(file, kind):
-            return kind, value
-    return None
-
-
-def problem_with(file: RemoteFile, path: Path) -> str | None:
-    """Return in what `path` differs from the registry's facts, or None if it is the file."""
-    size = path.stat().st_size
-    if file.bytes is not None and size != file.bytes:
-        return f"has {size} bytes, not {file.bytes}"
-    if size == 0:
-        return "is empty"
-    if checksum := published_checksum(file):
-        kind, expected = checksum
-        found = digests(path)[kind]
-        if found != expected:
-            return f"has {kind} {found}, not {expected}"
-    return None
 
 
 def fetch(dataset: str, file: RemoteFile, target: Path, transfer: Transfer) -> str:
@@ -272,7 +233,7 @@ def _append(response: httpx.Response, attempt: _Attempt, have: int) -> None:
 
 @contextmanager
 def _progress(file: RemoteFile, transfer: Transfer) -> Iterator[Report]:
-    """Show a bar with rate and time left on stderr."""
+    """Show a bar with rate and time left on stderr; in a log, a line at each tenth."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -293,7 +254,17 @@ def _progress(file: RemoteFile, transfer: Transfer) -> Iterator[Report]:
     console = Console(stderr=True, quiet=not transfer.progress)
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(file.name, total=file.expected_bytes or None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+        told = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal told
+            bar.update(task, completed=done, total=total or None)
+            tenth = 10 * done // total if total else 0
+            if tenth > told and not console.is_terminal:
+                console.print(f"{file.name}: {10 * tenth}% of {total} bytes")
+            told = max(told, tenth)
+
+        yield report
 
 
 def manifest(entry: DatasetEntry, folder: Path) -> dict[str, object]:
@@ -306,14 +277,14 @@ def manifest(entry: DatasetEntry, folder: Path) -> dict[str, object]:
         path = folder / file.name
         if not path.exists():
             raise DataError(f"{path} is missing; get it with: snakemake --cores 2 {path}")
-        if problem := problem_with(file, path):
-            raise DataError(f"{path} {problem}; delete it and run again")
         found, checksum = digests(path), published_checksum(file)
+        if problem := problem_with(file, path, found):
+            raise DataError(f"{path} {problem}; delete it and run again")
         files.append(
             {
                 "name": file.name,
                 "role": file.role,
-                "bytes": int(found["bytes"]),
+                "bytes": path.stat().st_size,
                 "sha256": found["sha256"],
                 "verified_by": checksum[0] if checksum else "recorded at the first download",
                 "sources": list(file.urls),

@@ -115,8 +115,14 @@ class DatasetEntry(Facts):
 
     @property
     def download_bytes(self) -> int:
-        """Return how much will be downloaded, as far as known."""
-        return sum(file.expected_bytes for file in self.files.values())
+        """Return how much will be downloaded (not brought by the user), as far as known."""
+        return sum(file.expected_bytes for file in self.files.values() if file.urls)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return the disk for all files and for the expanded copies of compressed tars."""
+        expanded = [f for f in self.by_role("archive") if f.name.endswith(("gz", "tgz"))]
+        return sum(file.expected_bytes for file in (*self.files.values(), *expanded))
 
     def by_role(self, role: str) -> list[RemoteFile]:
         """Return the files with one role, in the registry's order."""

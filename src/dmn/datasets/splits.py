@@ -118,6 +118,10 @@ def _item(row: Any, where: str, names: dict[int, str]) -> Item:
 
 def check_split(split: Split, source: str) -> None:
     """Refuse labels out of range, unsafe paths and images that stand in two places."""
+    if split.parent_classes and len(split.parent_classes) != len(split.classes):
+        raise DataError(
+            f"{source}: {len(split.parent_classes)} parent classes for {len(split.classes)} classes"
+        )
     seen: dict[str, str] = {}
     for part in PARTS:
         for path, label in split.part(part):
