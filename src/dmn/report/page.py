@@ -1,0 +1,175 @@
+"""The page: reports/index.html, one file without network or external script, of all studies.
+
+Equal input gives equal bytes: no dates, no machine. All text from data is escaped by the template;
+figures are data URIs, in which no script runs, and a content security policy allows nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from dmn.artifacts import write_text
+from dmn.config import Config, order_range
+from dmn.errors import ArtifactError
+from dmn.report.summary import Drawing, Summary, Table
+from dmn.report.tables import numeric_columns
+from dmn.report.words import words
+
+TEMPLATES = Path(__file__).parent
+MAX_SVG = 250_000  # bytes; drawings with more marks than that are embedded as PNG
+TITLE = "Dual Memory Networks: a reproduction"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What was run: the configuration, its resolved text, versions and hashes of the inputs."""
+
+    config: Config
+    config_text: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_page(summaries: Sequence[Summary], facts: RunFacts, path: Path | str) -> None:
+    """Write the page to `path`; the figures are read from the studies' folders beside it.
+
+    Raises ArtifactError where a figure is missing or is not the one of the summary.
+    """
+    path = Path(path)
+    write_text(path, render(summaries, facts, path.parent))
+
+
+def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
+    """Return the page as HTML; `folder` holds the studies' folders."""
+    style, script = _text("page.css"), _text("page.js")
+    figures = iter(range(1, 1 + sum(len(s.figures) for s in summaries)))
+    tables = iter(range(1, 1 + sum(len(s.tables) for s in summaries)))
+    return _template().render(
+        title=TITLE,
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        overview=overview(facts.config),
+        facts=facts,
+        studies=[_section(summary, figures, tables, folder) for summary in summaries],
+    )
+
+
+def overview(config: Config) -> dict[str, str]:
+    """Return what was run in a reader's words."""
+    seeds, model = config.seeds, config.model
+    orders = sum(len(order_range(str(entry))) for entry in seeds.order)
+    return {
+        "data sets": ", ".join(config.datasets),
+        "backbones": ", ".join(config.backbones),
+        "settings": ", ".join(map(words, config.settings)),
+        "shots per class": ", ".join(map(str, config.shots)),
+        "split seeds (which shots)": ", ".join(map(str, seeds.split)),
+        "order seeds (which stream)": f"{', '.join(map(str, seeds.order))} ({orders} orders)",
+        "training seeds": ", ".join(map(str, seeds.training)),
+        "dynamic memory": f"{model.length} slots per class",
+        "readout": f"{model.readout}, beta {model.beta:g}",
+        "views per test image": f"{config.views.test}, {model.view_share:.0%} of them kept",
+        "fixed fusion weights": ", ".join(f"{w:g}" for w in config.fusion.fixed),
+        "numerics": f"{config.numerics.dtype} on {config.numerics.device}",
+    }
+
+
+def _text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["words"] = words
+    environment.globals["numeric"] = numeric_columns
+    return environment.get_template("page.html")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a policy that allows this page's own style and script by hash, and data images."""
+
+    def source(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {source(style)}; "
+        f"script-src {source(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _section(summary: Summary, figures: Any, tables: Any, folder: Path) -> dict[str, Any]:
+    numbered = [_table(table, next(tables), summary) for table in summary.tables]
+    by_name = {entry["table"].name: entry for entry in numbered}
+    drawings = [_figure(d, next(figures), by_name, summary, folder) for d in summary.figures]
+    return {"summary": summary, "figures": drawings, "tables": numbered}
+
+
+def _table(table: Table, number: int, summary: Summary) -> dict[str, Any]:
+    return {"table": table, "number": number, "id": f"{summary.study}-table-{table.name}"}
+
+
+def _figure(
+    drawing: Drawing,
+    number: int,
+    tables: Mapping[str, dict[str, Any]],
+    summary: Summary,
+    folder: Path,
+) -> dict[str, Any]:
+    content = _content(folder, drawing, "svg")
+    width, height = _size(content, drawing)
+    kind = "image/svg+xml"
+    if len(content) > MAX_SVG:
+        content, kind = _content(folder, drawing, "png"), "image/png"
+    return {
+        "drawing": drawing,
+        "number": number,
+        "id": f"{summary.study}-figure-{drawing.name}",
+        "width": width,
+        "height": height,
+        "source": f"data:{kind};base64,{base64.b64encode(content).decode()}",
+        "table": tables.get(drawing.table or ""),
+    }
+
+
+def _content(folder: Path, drawing: Drawing, kind: str) -> bytes:
+    path = folder / drawing.files[kind]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot read figure {path}: {error.strerror}; make it with: snakemake --cores 2 {path}"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != drawing.sha256[kind]:
+        raise ArtifactError(
+            f"{path} is not the figure that its summary.json names; "
+            f"delete {path.parent} and run again"
+        )
+    return content
+
+
+def _size(svg: bytes, drawing: Drawing) -> tuple[int, int]:
+    """Return width and height in CSS pixels, a quarter larger than in print."""
+    found = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg[:4000])
+    if found is None:
+        raise ArtifactError(f"{drawing.files['svg']} is not a drawing; delete it and run again")
+    width, height = (float(number) * 4 / 3 * 1.25 for number in found.groups())
+    return round(width), round(height)

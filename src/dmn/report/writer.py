@@ -1,0 +1,110 @@
+"""All files of one study's report: its rows, tables, figures, and what the page is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmn.artifacts import sha256, write_rows
+from dmn.errors import ArtifactError
+from dmn.report import style, tables
+from dmn.report.summary import Drawing, Rows, Summary, Table
+from dmn.report.words import words
+from dmn.study import Report, StudySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+MAX_DATA_ROWS = 150  # a figure's numbers on the page; the study's CSV has them all
+
+
+def write_study_report(
+    module: ModuleType,
+    rows: pd.DataFrame,
+    samples: Mapping[Any, Mapping[str, np.ndarray]],
+    settings: StudySettings,
+    folder: Path | str,
+    sources: Mapping[str, str] | None = None,
+) -> Summary:
+    """Write `<study>.csv`, tables, figures and summary.json into `folder`, named after the study.
+
+    sources: the evaluations' files and their hashes, for the page. Raises ArtifactError where the
+    report lacks a table or figure that the study declares, or has another.
+    """
+    folder = Path(folder)
+    study = module.__name__.rpartition(".")[2]
+    report: Report = module.report(rows, dict(samples), settings)
+    _check_names(study, "TABLES", module.TABLES, report.tables)
+    _check_names(study, "FIGURES", module.FIGURES, report.figures)
+    table_of_rows = folder / f"{study}.csv"
+    write_rows(table_of_rows, rows)
+    written = [_write_table(report.tables[name], folder / name) for name in module.TABLES]
+    drawn = [_write_figure(report.figures[name], folder / name) for name in module.FIGURES]
+    summary = Summary(
+        study=study,
+        title=module.TITLE,
+        question=module.QUESTION,
+        findings=list(report.findings),
+        settings=settings.model_dump(mode="json"),
+        rows=Rows(file=_below(table_of_rows), sha256=sha256(table_of_rows), count=len(rows)),
+        tables=written,
+        figures=drawn,
+        sources=dict(sources or {}),
+    )
+    summary.write(folder / "summary.json")
+    return summary
+
+
+def _check_names(
+    study: str, constant: str, declared: Sequence[str], made: Mapping[str, object]
+) -> None:
+    if set(declared) != set(made):
+        raise ArtifactError(
+            f"study {study}: {constant} declares {', '.join(sorted(declared)) or 'nothing'}, "
+            f"report() made {', '.join(sorted(made)) or 'nothing'}; "
+            f"make them equal in the study's module"
+        )
+
+
+def _below(path: Path) -> str:
+    """Return a path as the page says it, below reports/: studies/<study>/<file>."""
+    return "/".join(path.parts[-3:])
+
+
+def _write_table(frame: pd.DataFrame, stem: Path) -> Table:
+    table = tables.write(frame, stem)
+    path = stem.with_name(f"{stem.name}.csv")
+    return table.model_copy(update={"file": _below(path), "sha256": sha256(path)})
+
+
+def _write_figure(figure: Figure, stem: Path) -> Drawing:
+    files = style.save(figure, stem)
+    by_kind = {path.suffix.lstrip("."): path for path in files}
+    caption = getattr(figure, "caption", "") or words(stem.name).capitalize()
+    data = getattr(figure, "data", None)
+    return Drawing(
+        name=stem.name,
+        caption=caption,
+        alt=getattr(figure, "alt", "") or caption,
+        files={kind: _below(path) for kind, path in by_kind.items()},
+        sha256={kind: sha256(path) for kind, path in by_kind.items()},
+        table=getattr(figure, "table", None),
+        data=None if data is None else _numbers(data, stem.name),
+    )
+
+
+def _numbers(data: pd.DataFrame, name: str) -> Table:
+    """Return the numbers that a figure draws; of very many every n-th, and the note says so."""
+    step = -(-len(data) // MAX_DATA_ROWS) or 1
+    kept = data.iloc[::step]
+    # the caption stands at the figure already
+    table = tables.printed(tables.describe(kept, "Numbers drawn"), name)
+    if step == 1:
+        return table
+    note = f"Every {step}th of {len(data)} rows. {table.note}".strip()
+    return table.model_copy(update={"note": note})
