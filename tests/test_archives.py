@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dmn.datasets import archives
 from dmn.datasets.archives import ImageArchive, Limits, decode
 from dmn.errors import DataError
 from mirror import picture, tar_bytes, zip_bytes
@@ -78,6 +79,21 @@ def test_compressed_tar_is_expanded_once(tmp_path: Path):
     before = plain.stat().st_mtime_ns
     ImageArchive([path], tmp_path / "scratch")
     assert plain.stat().st_mtime_ns == before
+
+
+def test_index_of_a_large_tar_is_kept_until_the_file_changes(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(archives, "INDEX_WORTH_KEEPING", 3)
+    path = write(tmp_path, "x.tar", tar_bytes(FILES))
+    first = ImageArchive([path], tmp_path / "scratch")
+    (index,) = (tmp_path / "scratch").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageArchive, "_index_tar", None)
+        second = ImageArchive([path], tmp_path / "scratch")
+    assert list(second.names()) == list(first.names())
+    assert second.read("b/3.jpg") == FILES["b/3.jpg"]
+    path.write_bytes(tar_bytes({"c/4.jpg": b"four"}))
+    assert list(ImageArchive([path], tmp_path / "scratch").names()) == ["c/4.jpg"]
+    assert index.exists()
 
 
 def test_forked_readers_do_not_share_a_handle(tmp_path: Path):

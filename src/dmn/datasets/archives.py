@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import re
+import posixpath
 import tarfile
 import zipfile
 import zlib
@@ -20,13 +20,15 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from dmn.artifacts import CHUNK, atomic
+from dmn.artifacts import CHUNK, atomic, read_json, write_json
 from dmn.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+# reading a million headers takes minutes, a hundred no time
+INDEX_WORTH_KEEPING = 10_000
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error)
 
 
@@ -136,18 +138,30 @@ class ImageArchive:
         """Return a tar that can be read by offset, expanding a compressed one once."""
         if not magic.startswith(GZIP):
             return path
-        state = path.stat()
-        plain = self._scratch / f"{path.name}.{state.st_size}.{state.st_mtime_ns}.tar"
+        plain = self._scratch / f"{_identity(path)}.tar"
         if plain.exists():
             return plain
-        limit = min(self._limits.expanded_bytes, int(self._limits.ratio * state.st_size) + CHUNK)
+        believable = int(self._limits.ratio * path.stat().st_size) + CHUNK
+        limit = min(self._limits.expanded_bytes, believable)
         with atomic(plain) as temporary, gzip.open(path, "rb") as source:
             _copy_at_most(source, temporary, limit, path)
         return plain
 
     def _add_tar(self, plain: Path, path: Path, inner: str | None, prefix: str) -> None:
+        """Index a tar, or take the index that an earlier job left for the same file."""
+        kind = "inner" if inner else "index"
+        index = self._scratch / f"{_identity(path)}.{kind}.json"
+        if index.exists():
+            for name, offset, size in read_json(index):
+                self._record(prefix + name, Member(plain, offset, size), path)
+            return
+        before = set(self._members)
         with open(plain, "rb") as stream:
             self._index_tar(stream, plain, path, inner, prefix)
+        added = [(name, self._members[name]) for name in self._members if name not in before]
+        if len(added) >= INDEX_WORTH_KEEPING:
+            rows = [[name[len(prefix) :], m.offset, m.size] for name, m in added]
+            write_json(index, rows)
 
     def _index_tar(
         self, stream: BinaryIO | _Window, plain: Path, path: Path, inner: str | None, prefix: str
@@ -229,6 +243,12 @@ class _Window(io.RawIOBase):
         return content
 
 
+def _identity(path: Path) -> str:
+    """Return a name that changes when the file does."""
+    state = path.stat()
+    return f"{path.name}.{state.st_size}.{state.st_mtime_ns}"
+
+
 def _stem(name: str) -> str:
     """Return `x` of `folder/x.tar.gz`."""
     return PurePosixPath(name).name.split(".")[0]
@@ -236,13 +256,14 @@ def _stem(name: str) -> str:
 
 def _checked_name(name: str, path: Path) -> str:
     """Refuse names that a careless unpacker would write outside its folder."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if ".." in parts or parts[:1] == ("/",) or re.match(r"[A-Za-z]:", name) or "\0" in name:
+    slashes = name.replace("\\", "/")
+    leaves = slashes.startswith("/") or ".." in slashes.split("/") or name[1:2] == ":"
+    if leaves or "\0" in name:
         raise DataError(
             f"{path} holds {name!r}, a path outside the archive; nothing was unpacked, get it "
             "again from its home"
         )
-    return str(PurePosixPath(name))
+    return posixpath.normpath(name)
 
 
 def _is_data(info: tarfile.TarInfo, name: str, path: Path) -> bool:
