@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.encoders.settings import ViewSettings
-from dmn.errors import DataError
 from dmn.randomness import generator
 
 if TYPE_CHECKING:
@@ -81,10 +80,9 @@ def make_views(
 ) -> Array:
     """Return `count` normalised views of an RGB or grey image, float32 `[V, 3, H, W]`.
 
-    Grey images stay grey until the end: each operation treats the channels alike.
+    A grey picture has one channel until the end, because each operation treats channels alike.
     """
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("RGB")
+    image = _one_channel(image)
     if min(image.size) < transform.size:
         # otherwise the crops of a tiny image could only move by whole pixels of it
         image = transform.enlarge(image)
@@ -96,6 +94,16 @@ def make_views(
             augmix(crop, draws, settings.severity) if settings.augmix else np.asarray(crop)
         )
     return transform.normalise(np.stack(views))
+
+
+def _one_channel(image: Image.Image) -> Image.Image:
+    """Return a picture with equal channels as one channel, any other as RGB."""
+    if image.mode != "L":
+        image = image.convert("RGB")
+        red, green, blue = (band.tobytes() for band in image.split())
+        if red == green == blue:
+            return image.getchannel(0)
+    return image
 
 
 def random_crop(
@@ -226,24 +234,3 @@ def enlarge_cells(cells: Array, size: int) -> Array:
     transform = Transform(size=size)
     images = (Image.fromarray(image.astype(np.uint8)) for image in cells)
     return np.stack([np.asarray(transform.enlarge(image)) for image in images])
-
-
-def open_image(source: Any, name: str, pixel_limit: int) -> Image.Image:
-    """Decode an image file or stream to RGB or grey.
-
-    Raises DataError with `name` where it is no whole image or has more than `pixel_limit` pixels.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        image = Image.open(source)
-        if image.width * image.height > pixel_limit:
-            raise DataError(
-                f"image {name} has {image.width} x {image.height} pixels, more than {pixel_limit}; "
-                "make it smaller or raise the limit"
-            )
-        return image if image.mode == "L" else image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"image {name} cannot be decoded ({error}); get the file again") from None
-    except Image.DecompressionBombError as error:
-        raise DataError(f"image {name} is too large ({error}); make it smaller") from None
