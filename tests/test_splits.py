@@ -103,11 +103,11 @@ def test_nested_shots_contain_the_fewer():
         assert draws[4].validation[label][:1] == draws[1].validation[label]
 
 
-def test_draw_of_one_k_does_not_depend_on_the_others():
-    for split in (make_split(), make_split(val=0)):
-        for sampling in ("nested", "authors"):
-            alone = sample_shots(split, 3, [4], sampling)[4]
-            assert alone == sample_shots(split, 3, [1, 4, 16], sampling)[4]
+@pytest.mark.parametrize(("val", "sampling"), [(6, "nested"), (6, "authors"), (0, "nested")])
+def test_draw_of_one_k_does_not_depend_on_the_others(val: int, sampling: str):
+    split = make_split(val=val)
+    alone = sample_shots(split, 3, [4], sampling)[4]
+    assert alone == sample_shots(split, 3, [1, 4, 16], sampling)[4]
 
 
 def test_seeds_and_classes_draw_differently():
@@ -123,11 +123,14 @@ def test_authors_shots_reseed_for_each_class():
 
 
 @pytest.mark.parametrize("sampling", ["nested", "authors"])
-def test_validation_without_a_split_is_never_a_shot(sampling: str):
-    for draw in sample_shots(make_split(val=0), 1, [1, 4, 16], sampling).values():
-        assert draw.validation_from == "train"
-        for shots, validation in zip(draw.train, draw.validation, strict=True):
-            assert not set(shots) & set(validation)
+def test_validation_without_a_split_is_a_shot_for_no_k(sampling: str):
+    draws = sample_shots(make_split(train=40, val=0), 1, [1, 4, 16], sampling)
+    for label in range(3):
+        shots = {i for draw in draws.values() for i in draw.train[label]}
+        for draw in draws.values():
+            assert draw.validation_from == "train"
+            assert draw.validation[label]
+            assert not shots & set(draw.validation[label])
 
 
 def test_too_few_images_for_the_shots_are_named():

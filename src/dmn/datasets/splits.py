@@ -70,7 +70,7 @@ class Shots:
     """K shots: for each class, positions in the split's train and validation lists.
 
     `validation_from` says which list `validation` points into: "val", or "train" for data sets
-    without a validation split (then none of them is a shot).
+    without a validation split (then none of them is a shot, for any K drawn with it).
     """
 
     train: tuple[tuple[int, ...], ...]
@@ -188,20 +188,26 @@ def sample_shots(
     train, val = by_class(split.train, classes), by_class(split.val, classes)
     reserve = 0 if split.val else min(max(wanted, default=0), validation_shots)
     _check_enough(split, train, max(wanted, default=0) + reserve)
+    chosen = {
+        k: tuple(_draw(rows, k, seed, "shots", c, sampling) for c, rows in enumerate(train))
+        for k in wanted
+    }
+    if not split.val:
+        val = [
+            _unused(rows, {position for k in wanted for position in chosen[k][c]}, seed, c)
+            for c, rows in enumerate(train)
+        ]
+        _check_enough(split, val, reserve)
     drawn = {}
     for k in wanted:
-        chosen = tuple(_draw(rows, k, seed, "shots", c, sampling) for c, rows in enumerate(train))
         kept = min(k, validation_shots)
-        if split.val:
-            validation = tuple(
-                _draw(rows, min(kept, len(rows)), seed, "validation", c, sampling)
-                for c, rows in enumerate(val)
-            )
-        else:
-            validation = tuple(
-                _draw_unused(rows, chosen[c], kept, seed, c) for c, rows in enumerate(train)
-            )
-        drawn[k] = Shots(chosen, validation, "val" if split.val else "train")
+        validation = tuple(
+            _draw(rows, min(kept, len(rows)), seed, "validation", c, sampling)
+            if split.val
+            else tuple(rows[:kept])
+            for c, rows in enumerate(val)
+        )
+        drawn[k] = Shots(chosen[k], validation, "val" if split.val else "train")
     return drawn
 
 
@@ -224,14 +230,10 @@ def _draw(
     return tuple(rows[position] for position in order[:count])
 
 
-def _draw_unused(
-    rows: Sequence[int], shots: Sequence[int], count: int, seed: int, label: int
-) -> tuple[int, ...]:
-    """Draw validation images from the far end of the permutation that nested shots begin.
+def _unused(rows: Sequence[int], taken: set[int], seed: int, label: int) -> list[int]:
+    """Return a class's images that are shots for no K, the last of nested shots' order first.
 
-    So they stay the same whichever other K are drawn.
+    So nested draws keep the same validation images whichever K are asked for.
     """
-    taken = set(shots)
     order: np.ndarray = generator(seed, "shots", label).permutation(len(rows))
-    unused = [rows[position] for position in order[::-1] if rows[position] not in taken]
-    return tuple(unused[:count])
+    return [rows[position] for position in order[::-1] if rows[position] not in taken]
