@@ -53,7 +53,7 @@ SAMPLES = EVALUATION + "/orders={orders}.safetensors"
 # lists a study's files, `reports/all` everything
 STUDY_REPORT = REPORTS + "/studies/{study}"
 STUDY_MANIFEST = REPORTS + "/{study}"
-STUDY_TABLE = STUDY_REPORT + "/{study}.csv"
+STUDY_TABLE = STUDY_REPORT + "/rows.csv"
 STUDY_SUMMARY = STUDY_REPORT + "/summary.json"
 TABLE = STUDY_REPORT + "/{table}.{kind}"
 FIGURE = STUDY_REPORT + "/{figure}.{kind}"

@@ -101,6 +101,29 @@ class Targets:
             for kind, severity in pairs
         ]
 
+    def evaluation_inputs(
+        self, study: str, dataset: str, backbone: str, split: str, orders: str
+    ) -> dict[str, Any]:
+        """Return the artifacts that one job of a study reads, by name; orders do not matter."""
+        keys = {"dataset": dataset, "backbone": backbone}
+        needs = self.needs(study)
+        inputs: dict[str, Any] = {
+            "text": fill(paths.TEXT_FEATURES, **keys),
+            "test": fill(paths.TEST_FEATURES, **keys),
+            "lists": fill(paths.SPLIT, dataset=dataset),
+        }
+        if self.entries[dataset].few_shot:
+            inputs["train"] = fill(paths.TRAIN_FEATURES, split=split, **keys)
+            inputs["val"] = fill(paths.VAL_FEATURES, split=split, **keys)
+            inputs["memory"] = self.memory(dataset, backbone, split)
+            if "projection" in needs:
+                inputs["projection"] = self.projection(dataset, backbone, split)
+        if "shifts" in needs:
+            inputs["shifts"] = self.shifts(dataset, backbone)
+        if "images" in needs:
+            inputs["images"] = self.images(dataset)
+        return inputs
+
     def evaluation_rows(self, study: str) -> list[str]:
         """Return the tables of a study over data sets, backbones, splits and order groups."""
         config = self.config

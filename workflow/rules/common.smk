@@ -12,7 +12,13 @@ from dmn.modules import sources
 from dmn.targets import Targets
 
 # jobs run the interpreter that runs Snakemake, whether or not its environment is activated
-os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
+)
+
+# one environment for all rules; with --software-deployment-method conda, the one of that name
+ENVIRONMENT = "dmn-repro"
+
 
 try:
     CONFIG = load(config, "the configuration")
@@ -43,4 +49,6 @@ def one_of(names):
 
 
 onerror:
-    print("A job failed. The last lines of its log say why: see the file after 'log:' above.")
+    print(
+        "A job failed. The last lines of its log say why: see the file after 'log:' above."
+    )

@@ -11,13 +11,15 @@ rule download_file:
         code=sources("dmn.stages.download"),
     output:
         paths.ARCHIVE,
-    params:
-        settings=settings("download"),
     log:
         paths.beside(paths.LOG, paths.ARCHIVE),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ARCHIVE)
     retries: 1
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("download"),
     message:
         "Download {wildcards.file} of {wildcards.dataset}"
     shell:
@@ -33,12 +35,14 @@ rule download_manifest:
         code=sources("dmn.stages.download"),
     output:
         paths.DOWNLOAD_MANIFEST,
-    params:
-        settings=settings("download"),
     log:
         paths.beside(paths.LOG, paths.DOWNLOAD_MANIFEST),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.DOWNLOAD_MANIFEST)
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("download"),
     message:
         "List the files of {wildcards.dataset}"
     shell:

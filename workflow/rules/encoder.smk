@@ -15,16 +15,18 @@ rule pretrain_encoder:
     output:
         weights=paths.ENCODER,
         history=paths.ENCODER_HISTORY,
-    params:
-        settings=settings("pretraining", "numerics"),
     log:
         paths.beside(paths.LOG, paths.ENCODER),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ENCODER)
     wildcard_constraints:
         backbone=one_of(EMBEDDED),
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+    params:
+        settings=settings("pretraining", "numerics"),
     message:
         "Pretrain the embedded encoder {wildcards.backbone} on glyphs (a minute or two, once)"
     shell:
@@ -35,12 +37,11 @@ rule pretrain_encoder:
 rule fetch_encoder:
     """Fetch released weights, or read a local checkpoint, and keep them as safetensors."""
     input:
-        checkpoint=lambda wildcards: CONFIG.encoders[wildcards.backbone].checkpoint or [],
+        checkpoint=lambda wildcards: CONFIG.encoders[wildcards.backbone].checkpoint
+        or [],
         code=sources("dmn.stages.encoder"),
     output:
         weights=paths.ENCODER,
-    params:
-        settings=encoder_settings(),
     log:
         paths.beside(paths.LOG, paths.ENCODER),
     benchmark:
@@ -48,6 +49,10 @@ rule fetch_encoder:
     wildcard_constraints:
         backbone=one_of(RELEASED),
     retries: 2
+    conda:
+        ENVIRONMENT
+    params:
+        settings=encoder_settings(),
     message:
         "Fetch the weights of {wildcards.backbone}"
     shell:

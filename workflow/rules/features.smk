@@ -17,16 +17,18 @@ rule text_features:
         code=sources("dmn.stages.features"),
     output:
         paths.TEXT_FEATURES,
-    params:
-        settings=encoder_settings("pretraining", "prompts", "numerics", "download"),
     log:
         paths.beside(paths.LOG, paths.TEXT_FEATURES),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.TEXT_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+    params:
+        settings=encoder_settings("pretraining", "prompts", "numerics", "download"),
     message:
         "Encode the prompts of {wildcards.dataset} with {wildcards.backbone}"
     shell:
@@ -44,16 +46,18 @@ rule test_features:
         code=sources("dmn.stages.features"),
     output:
         paths.TEST_FEATURES,
-    params:
-        settings=encoder_settings("pretraining", "views", "numerics", "download"),
     log:
         paths.beside(paths.LOG, paths.TEST_FEATURES),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+    params:
+        settings=encoder_settings("pretraining", "views", "numerics", "download"),
     message:
         "Encode the test images of {wildcards.dataset} with {wildcards.backbone}"
     shell:
@@ -73,16 +77,18 @@ rule few_shot_features:
     output:
         train=paths.TRAIN_FEATURES,
         val=paths.VAL_FEATURES,
-    params:
-        settings=encoder_settings("pretraining", "views", "numerics", "download"),
     log:
         paths.beside(paths.LOG, paths.TRAIN_FEATURES),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+    params:
+        settings=encoder_settings("pretraining", "views", "numerics", "download"),
     message:
         "Encode the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
@@ -105,18 +111,24 @@ rule shift_features:
             severity=CONFIG.corruptions.severities,
             allow_missing=True,
         ),
+    log:
+        paths.beside(
+            paths.LOG, paths.SHIFT_FEATURES.replace(",severity={severity}", "")
+        ),
+    benchmark:
+        paths.beside(
+            paths.BENCHMARK, paths.SHIFT_FEATURES.replace(",severity={severity}", "")
+        )
+    wildcard_constraints:
+        dataset=one_of(FROM_IMAGES),
+    conda:
+        ENVIRONMENT
+    resources:
+        gpu=GPU,
     params:
         settings=encoder_settings(
             "pretraining", "views", "corruptions", "numerics", "download"
         ),
-    log:
-        paths.beside(paths.LOG, paths.SHIFT_FEATURES.replace(",severity={severity}", "")),
-    benchmark:
-        paths.beside(paths.BENCHMARK, paths.SHIFT_FEATURES.replace(",severity={severity}", ""))
-    wildcard_constraints:
-        dataset=one_of(FROM_IMAGES),
-    resources:
-        gpu=GPU,
     message:
         "Encode the test images of {wildcards.dataset} under {wildcards.corruption}"
     shell:
@@ -134,14 +146,16 @@ rule import_features:
     output:
         text=paths.TEXT_FEATURES,
         test=paths.TEST_FEATURES,
-    params:
-        settings=settings("download"),
     log:
         paths.beside(paths.LOG, paths.TEST_FEATURES),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("download"),
     message:
         "Check and import the features of {wildcards.dataset}"
     shell:
@@ -159,14 +173,16 @@ rule import_few_shot_features:
     output:
         train=paths.TRAIN_FEATURES,
         val=paths.VAL_FEATURES,
-    params:
-        settings=settings("download"),
     log:
         paths.beside(paths.LOG, paths.TRAIN_FEATURES),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("download"),
     message:
         "Import the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:

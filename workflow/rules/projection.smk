@@ -15,14 +15,16 @@ rule train_projection:
     output:
         weights=paths.PROJECTION,
         curve=paths.TRAINING_CURVE,
-    params:
-        settings=settings("model", "training", "numerics", "download"),
     log:
         paths.beside(paths.LOG, paths.PROJECTION),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.PROJECTION)
+    conda:
+        ENVIRONMENT
     resources:
         gpu=GPU,
+    params:
+        settings=settings("model", "training", "numerics", "download"),
     message:
         "Train the {wildcards.projection} projections, {wildcards.shots} shots,"
         " split seed {wildcards.split}"

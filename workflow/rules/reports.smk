@@ -24,19 +24,20 @@ for study in CONFIG.studies:
             code=sources("dmn.stages.reports", f"dmn.studies.{study}"),
         output:
             TARGETS.study_outputs(study),
-        params:
-            study=study,
-            settings=TARGETS.settings(study=study),
-            folder=paths.fill(paths.STUDY_REPORT, study=study),
         log:
             f"logs/reports/{study}.log",
         benchmark:
             f"benchmarks/reports/{study}.tsv"
+        conda:
+            ENVIRONMENT
+        params:
+            study=study,
+            settings=TARGETS.settings(study=study),
         message:
             "Write the report {params.study}"
         shell:
             "python -m dmn.stages.reports study --study {params.study}"
-            " --settings {params.settings:q} --out {params.folder:q}"
+            " --settings {params.settings:q} --out {output[0]:q}"
             " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
 
 
@@ -53,6 +54,8 @@ rule page:
         "logs/reports/page.log",
     benchmark:
         "benchmarks/reports/page.tsv"
+    conda:
+        ENVIRONMENT
     message:
         "Write the page {output}"
     shell:

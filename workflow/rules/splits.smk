@@ -12,12 +12,14 @@ rule split:
         code=sources("dmn.stages.splits"),
     output:
         paths.SPLIT,
-    params:
-        settings=settings("download"),
     log:
         paths.beside(paths.LOG, paths.SPLIT),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("download"),
     message:
         "Read the split of {wildcards.dataset}"
     shell:
@@ -32,12 +34,14 @@ rule shots:
         code=sources("dmn.stages.splits"),
     output:
         paths.SHOTS,
-    params:
-        settings=settings("splits", "shots"),
     log:
         paths.beside(paths.LOG, paths.SHOTS),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SHOTS)
+    conda:
+        ENVIRONMENT
+    params:
+        settings=settings("splits", "shots"),
     message:
         "Draw the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:

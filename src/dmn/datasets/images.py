@@ -10,6 +10,7 @@ import numpy as np
 from dmn import paths
 from dmn.datasets import digits
 from dmn.datasets.archives import ImageArchive
+from dmn.datasets.imported import read_imported_split
 from dmn.datasets.layouts import build_split, open_archives
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, parse_split_file
@@ -24,9 +25,11 @@ def open_images(entry: DatasetEntry, files: Iterable[str | Path]) -> ImageArchiv
 
 
 def read_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
-    """Return a data set's split: published lists, or the fixed one of the embedded digits."""
+    """Return a data set's split: published lists, the embedded digits' own, or feature rows."""
     if entry.kind == "digits":
         return parse_split_file(entry.name, digits.split(), "the embedded digits")
+    if entry.kind == "features":
+        return read_imported_split(entry, files)
     return build_split(entry, Path(files[0]).parent, open_images(entry, files))
 
 

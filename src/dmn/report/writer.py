@@ -12,6 +12,7 @@ import numpy as np
 from dmn.artifacts import sha256, write_rows
 from dmn.errors import ArtifactError
 from dmn.report import style, tables
+from dmn.report.panels import nothing
 from dmn.report.summary import Drawing, Rows, Summary, Table
 from dmn.report.words import words
 from dmn.study import Report, StudySettings
@@ -31,20 +32,21 @@ def write_study_report(
     folder: Path | str,
     sources: Mapping[str, str] | None = None,
 ) -> Summary:
-    """Write `<study>.csv`, tables, figures and summary.json into `folder`, named after the study.
+    """Write rows.csv, tables, figures and summary.json into `folder`, named after the study.
 
-    sources: the evaluations' files and their hashes, for the page. Raises ArtifactError where the
-    report lacks a table or figure that the study declares, or has another.
+    sources: the evaluations' files and their hashes, for the page. A declared table or figure that
+    this configuration has no rows for says so. Raises ArtifactError where the report has one that
+    the study does not declare.
     """
     folder = Path(folder)
     study = module.__name__.rpartition(".")[2]
     report: Report = module.report(rows, dict(samples), settings)
     _check_names(study, "TABLES", module.TABLES, report.tables)
     _check_names(study, "FIGURES", module.FIGURES, report.figures)
-    table_of_rows = folder / f"{study}.csv"
+    table_of_rows = folder / "rows.csv"
     write_rows(table_of_rows, rows)
-    written = [_write_table(report.tables[name], folder / name) for name in module.TABLES]
-    drawn = [_write_figure(report.figures[name], folder / name) for name in module.FIGURES]
+    written = [_write_table(report.tables.get(name), folder / name) for name in module.TABLES]
+    drawn = [_write_figure(report.figures.get(name), folder / name) for name in module.FIGURES]
     summary = Summary(
         study=study,
         title=module.TITLE,
@@ -63,11 +65,10 @@ def write_study_report(
 def _check_names(
     study: str, constant: str, declared: Sequence[str], made: Mapping[str, object]
 ) -> None:
-    if set(declared) != set(made):
+    if unknown := sorted(set(made) - set(declared)):
         raise ArtifactError(
-            f"study {study}: {constant} declares {', '.join(sorted(declared)) or 'nothing'}, "
-            f"report() made {', '.join(sorted(made)) or 'nothing'}; "
-            f"make them equal in the study's module"
+            f"study {study}: report() made {', '.join(unknown)}, which {constant} of its module "
+            f"does not declare; it declares {', '.join(declared) or 'nothing'}"
         )
 
 
@@ -76,13 +77,14 @@ def _below(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _write_table(frame: pd.DataFrame, stem: Path) -> Table:
-    table = tables.write(frame, stem)
+def _write_table(frame: pd.DataFrame | None, stem: Path) -> Table:
+    table = tables.write(tables.empty(stem.name) if frame is None else frame, stem)
     path = stem.with_name(f"{stem.name}.csv")
     return table.model_copy(update={"file": _below(path), "sha256": sha256(path)})
 
 
-def _write_figure(figure: Figure, stem: Path) -> Drawing:
+def _write_figure(figure: Figure | None, stem: Path) -> Drawing:
+    figure = nothing(words(stem.name).capitalize() + ".") if figure is None else figure
     files = style.save(figure, stem)
     by_kind = {path.suffix.lstrip("."): path for path in files}
     caption = getattr(figure, "caption", "") or words(stem.name).capitalize()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, run_main
 from dmn.projections import Projections
 from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.stages.memory import read_shots
 from dmn.study import Part, StudyData
 
 
@@ -80,14 +81,6 @@ def read_part(path: str | None) -> Part | None:
     return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"])
 
 
-def read_train(path: str | None, shots: Iterable[int]) -> np.ndarray | None:
-    """Read the shots' views [C, K, V, D] of the largest K."""
-    if path is None:
-        return None
-    tensors = read_tensors(path)
-    return tensors["views"][tensors[f"shots={max(shots)}"]]
-
-
 def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
     """Read all inputs of a job into what a study gets."""
     text_file, keys = inputs.all(paths.TEXT_FEATURES)[0]
@@ -108,7 +101,7 @@ def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
         text=read_tensors(text_file)["text"],
         test=test,
         val=read_part(val),
-        train=read_train(train, config.shots),
+        train=read_shots(train, max(config.shots)) if train else None,
         memory={
             int(found["shots"]): read_tensors(file)["memory"][:, 1:]
             for file, found in inputs.all(paths.MEMORY)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmn.artifacts import read_tensors, sha256, write_tensors
+from dmn.artifacts import read_tensor_metadata, read_tensors, sha256, write_tensors
 from dmn.errors import ArtifactError, run_main
 from dmn.stages.arguments import add, command
 
 
-def shots_of(train: dict[str, np.ndarray], shots: int, source: str) -> np.ndarray:
+def read_shots(train: str, shots: int) -> np.ndarray:
     """Return the features [C, K, V, D] of the `shots` images drawn for each class."""
-    key = f"shots={shots}"
-    if key not in train:
-        known = ", ".join(sorted(name for name in train if name.startswith("shots=")))
-        raise ArtifactError(f"{source} has no {key}; it has: {known}; add it to `shots`")
-    return train["views"][train[key]]
+    rows = read_tensor_metadata(train).get("rows", {})
+    if str(shots) not in rows:
+        known = ", ".join(sorted(rows, key=int)) or "none"
+        raise ArtifactError(f"{train} holds shots {known}, not {shots}; add it to `shots`")
+    return read_tensors(train)["views"][np.array(rows[str(shots)])]
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     add(parser, "text", "train", "out", shots="K, shots of each class")
     arguments = parser.parse_args()
     text = read_tensors(arguments.text)["text"]
-    shots = shots_of(read_tensors(arguments.train), int(arguments.shots), arguments.train)
+    shots = read_shots(arguments.train, int(arguments.shots))
     memory = np.concatenate([text[:, None], shots[:, :, 0]], axis=1)
     sources = {name: sha256(getattr(arguments, name)) for name in ("text", "train")}
     write_tensors(arguments.out, {"memory": memory}, {"inputs": sources})

@@ -16,7 +16,7 @@ from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import run_main
 from dmn.randomness import generator
 from dmn.stages.arguments import add, add_settings, command
-from dmn.stages.memory import shots_of
+from dmn.stages.memory import read_shots
 from dmn.training import train_projections
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     rate, epochs = schedule(config, arguments.dataset, shots)
     result = train_projections(
         torch.from_numpy(read_tensors(arguments.text)["text"]),
-        torch.from_numpy(shots_of(read_tensors(arguments.train), shots, arguments.train)),
+        torch.from_numpy(read_shots(arguments.train, shots)),
         kind=arguments.kind,
         position=config.model.position,
         learning_rate=rate,

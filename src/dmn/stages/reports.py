@@ -39,7 +39,9 @@ def write_study(study: str, rows: list[str], samples: list[str], settings: Any, 
     table = pd.concat([read_rows(file, dtype=text_columns) for file in rows], ignore_index=True)
     sources = {file: sha256(file) for file in [*rows, *samples]}
     module = importlib.import_module(f"dmn.studies.{study}")
-    write_study_report(module, table, read_all_samples(samples), settings, out, sources)
+    write_study_report(
+        module, table, read_all_samples(samples), settings, Path(out).parent, sources
+    )
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("action", choices=["study", "page"])
     parser.add_argument("--study", help="name of the study (action study)")
     parser.add_argument("--config", help="the resolved configuration (action page)")
-    add(parser, out="folder of the study's files, or the page to write")
+    add(parser, out="rows.csv of the study (its other files lie beside it), or the page to write")
     add_settings(parser)
     add_files(parser, "rows", "tables of the study's jobs (action study)")
     add_files(parser, "samples", "per-sample answers of the jobs (action study)")
