@@ -29,15 +29,19 @@ def study_data(
     base = unit(generator.normal(size=dimension))
 
     def sample(labels: np.ndarray, count: int, spread: float) -> np.ndarray:
-        image = centres[labels] * 0.5 + base + spread * generator.normal(
-            size=(len(labels), dimension)
-        ) / np.sqrt(dimension)
+        image = (
+            centres[labels] * 0.5
+            + base
+            + spread * generator.normal(size=(len(labels), dimension)) / np.sqrt(dimension)
+        )
         view = 0.3 * generator.normal(size=(len(labels), count, dimension)) / np.sqrt(dimension)
         view[:, 0] = 0
         return unit(image[:, None] + view).astype(np.float16)
 
     def part(labels: np.ndarray, name: str, spread: float = noise) -> Part:
-        return Part(sample(labels, views, spread), labels, [f"{name}{i}" for i in range(len(labels))])
+        return Part(
+            sample(labels, views, spread), labels, [f"{name}{i}" for i in range(len(labels))]
+        )
 
     text = unit(centres * 0.5 + base + 0.4 * generator.normal(size=(classes, dimension)) / 4)
     test = part(generator.integers(0, classes, size=images), "test/")
@@ -49,9 +53,7 @@ def study_data(
         for kind, strength in (("blur", 0.1), ("noise", 0.5))
         for severity in (1, 5)
     }
-    pictures = {
-        name: generator.integers(0, 255, size=(8, 8), dtype=np.uint8) for name in test.ids
-    }
+    pictures = {name: generator.integers(0, 255, size=(8, 8), dtype=np.uint8) for name in test.ids}
     return StudyData(
         dataset="synthetic",
         backbone="random",

@@ -61,11 +61,10 @@ def fine_tune(
     epoch would need labels beyond the shots.
     """
     import torch
-    import torch.nn.functional as F
 
     C, K, V, D = train.shape
     x_all = torch.from_numpy(train.reshape(C * K, V, D).astype(np.float64))
-    x_all = F.normalize(x_all, dim=-1, eps=0)
+    x_all = torch.nn.functional.normalize(x_all, dim=-1, eps=0)
     labels = torch.arange(C).repeat_interleave(K)
     classifier = scale * torch.from_numpy(text.astype(np.float64)).T
     weight = torch.from_numpy(keys.copy()).requires_grad_()
@@ -81,7 +80,7 @@ def fine_tune(
         for rows in order.split(BATCH):
             x = x_all[rows, view[rows]]
             cache = torch.exp(-BETA * (1 - x @ weight.T)).unflatten(1, (C, K)).sum(-1)
-            loss = F.cross_entropy(x @ classifier + ALPHA * cache, labels[rows])
+            loss = torch.nn.functional.cross_entropy(x @ classifier + ALPHA * cache, labels[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
