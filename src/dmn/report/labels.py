@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.transforms import offset_copy
 
 from dmn.report.style import PAGE, Mark, Plot
 
@@ -67,6 +68,7 @@ def label_ends(plot: Plot, axis: Any, drawn: Sequence[Mark]) -> None:
     distance = (high - low) * size * LINE_HEIGHT / points
     places = spread_apart([y for _, y in ends], distance, low, high)
     axis.set_ylim(low, high)
+    beside = offset_copy(axis.transAxes, fig=plot, x=size * 1.2, units="points")
     for line, (x, y), place in zip(lines, ends, places, strict=True):
         how = names[line.get_label()]
         moved = abs(place - y) > 0.3 * distance or x != right
@@ -80,8 +82,8 @@ def label_ends(plot: Plot, axis: Any, drawn: Sequence[Mark]) -> None:
         axis.annotate(
             how.label,
             xy=(x, y),
-            xytext=(1.05, (place - low) / (high - low)),
-            textcoords="axes fraction",
+            xytext=(1.0, (place - low) / (high - low)),
+            textcoords=beside,
             color=_readable(how),
             fontsize=size - 0.5,
             va="center",

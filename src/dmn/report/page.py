@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from dmn.artifacts import write_text
-from dmn.config import Config, order_range
+from dmn.artifacts import read_json, sha256, write_text
+from dmn.config import Config, load, order_range, read_yaml
 from dmn.errors import ArtifactError
 from dmn.report.summary import Drawing, Summary, Table
 from dmn.report.tables import numeric_columns
@@ -27,6 +29,19 @@ from dmn.report.words import words
 
 TEMPLATES = Path(__file__).parent
 MAX_SVG = 250_000  # bytes; drawings with more marks than that are embedded as PNG
+PACKAGES = (
+    "dmn-repro",
+    "numpy",
+    "torch",
+    "open_clip_torch",
+    "torchvision",
+    "scikit-learn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "snakemake",
+    "dvc",
+)
 TITLE = "Dual Memory Networks: a reproduction"
 
 
@@ -38,6 +53,19 @@ class RunFacts:
     config_text: str
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_facts(config_file: Path | str, manifests: Sequence[Path | str] = ()) -> RunFacts:
+    """Return the facts of a run from its resolved configuration and its downloads' manifests."""
+    path = Path(config_file)
+    config = load(read_yaml(path), str(path))
+    hashes = {str(path): sha256(path)}
+    for manifest in manifests:
+        for file in read_json(manifest)["files"]:
+            hashes[str(Path(manifest).parent / file["name"])] = file["sha256"]
+    versions = {"python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in PACKAGES}
+    return RunFacts(config, path.read_text(encoding="utf-8"), versions, hashes)
 
 
 def write_page(summaries: Sequence[Summary], facts: RunFacts, path: Path | str) -> None:
@@ -120,11 +148,12 @@ def _section(summary: Summary, figures: Any, tables: Any, folder: Path) -> dict[
     numbered = [_table(table, next(tables), summary) for table in summary.tables]
     by_name = {entry["table"].name: entry for entry in numbered}
     drawings = [_figure(d, next(figures), by_name, summary, folder) for d in summary.figures]
-    return {"summary": summary, "figures": drawings, "tables": numbered}
+    section = f"study-{summary.study}"
+    return {"id": section, "summary": summary, "figures": drawings, "tables": numbered}
 
 
 def _table(table: Table, number: int, summary: Summary) -> dict[str, Any]:
-    return {"table": table, "number": number, "id": f"{summary.study}-table-{table.name}"}
+    return {"table": table, "number": number, "id": f"study-{summary.study}-table-{table.name}"}
 
 
 def _figure(
@@ -142,7 +171,7 @@ def _figure(
     return {
         "drawing": drawing,
         "number": number,
-        "id": f"{summary.study}-figure-{drawing.name}",
+        "id": f"study-{summary.study}-figure-{drawing.name}",
         "width": width,
         "height": height,
         "source": f"data:{kind};base64,{base64.b64encode(content).decode()}",

@@ -19,7 +19,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from dmn.artifacts import atomic
-from dmn.report.words import words
+from dmn.report.words import in_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,7 @@ PAGE = 7.0
 KINDS = ("svg", "pdf", "png")
 INK = "#222222"
 FAINT = "#8a8a8a"
+PLAIN = "#4a6fa5"
 RC_FILE = Path(__file__).with_name("matplotlibrc")
 # what a file says about itself beside its content: no dates, no machine, no program
 METADATA: dict[str, dict[str, None]] = {
@@ -82,6 +83,7 @@ DOTTED = (0, (1, 1.4))
 DASHED = (0, (4, 1.6))
 DASH_DOT = (0, (5, 1.4, 1, 1.4))
 MARKS = {
+    "none": Mark("none", "#5c5c5c", "o", DOTTED),
     "text": Mark("text", "#5c5c5c", "o", DOTTED),
     "dynamic": Mark("dynamic", "#0072b2", "s"),
     "static": Mark("static", "#d9a300", "^", DASHED),
@@ -89,6 +91,8 @@ MARKS = {
     "fused": Mark("fused", "#c44601", "D"),
     "fused fixed": Mark("fused, fixed", "#7b3294", "P", DASH_DOT),
     "fused validation": Mark("fused, validation", "#c44601", "D"),
+    "fixed": Mark("fixed", "#7b3294", "P", DASH_DOT),
+    "validation": Mark("validation", "#c44601", "D"),
     "zero shot clip": Mark("zero-shot CLIP", "#5c5c5c", "o", DOTTED),
     "dmn": Mark("DMN", "#c44601", "D"),
     "tip adapter": Mark("Tip-Adapter", "#33a07c", "v", DASHED),
@@ -98,7 +102,7 @@ MARKS = {
     "nearest class mean": Mark("nearest class mean", "#999933", "p", DOTTED),
     "linear probe": Mark("linear probe", "#882255", "h", DASHED),
 }
-ALIASES = {"zero shot": "text", "clip": "zero shot clip", "none": "text"}
+ALIASES = {"zero shot": "text", "clip": "zero shot clip"}
 OTHERS = (
     ("#332288", "o", "-"),
     ("#44aa99", "s", DASHED),
@@ -118,7 +122,9 @@ def mark(*names: object) -> Mark:
     'fused, oracle'
     """
     parts = [part for part in (_plain(name) for name in names) if part and part != "none"]
-    name = " ".join(parts) or "text"
+    name = " ".join(parts) or "none"
+    if name == "oracle":
+        return replace(_oracle("fused"), label="oracle")
     if name.endswith("oracle"):
         return _oracle(name.removesuffix("oracle").strip() or "fused")
     for known in (name, ALIASES.get(name, ""), parts[0] if parts else ""):
@@ -128,7 +134,7 @@ def mark(*names: object) -> Mark:
             line = DASH_DOT if extra == "fixed" else found.line
             label = f"{found.label}, {extra}" if extra else found.label
             return replace(found, label=label, line=line)
-    return Mark(", ".join(words(n) for n in names if _plain(n) != "none"), INK)
+    return Mark(", ".join(in_figure(n) for n in names if _plain(n) != "none"), INK)
 
 
 def _plain(name: object) -> str:
@@ -157,13 +163,21 @@ def marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
     return found
 
 
+def category_marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
+    """Return the methods' own marks; categories that are no methods all have the same."""
+    own = [mark(*name) for name in names]
+    if any(how.color != INK for how in own):
+        return marks(names)
+    return [replace(how, color=PLAIN) for how in own]
+
+
 def ordered_marks(labels: Sequence[object]) -> list[Mark]:
     """Return marks from light to dark for values with an order, such as severities."""
     shades = matplotlib.colormaps["cividis_r"]
     count = max(len(labels) - 1, 1)
     cycle = "osD^vPX<>ph"
     return [
-        Mark(words(label), to_hex(shades(0.15 + 0.85 * i / count)), cycle[i % len(cycle)])
+        Mark(in_figure(label), to_hex(shades(0.15 + 0.85 * i / count)), cycle[i % len(cycle)])
         for i, label in enumerate(labels)
     ]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Best = Literal["max", "min"]
 TRIPLE = ("mean", "low", "high")
+NAMES = ("class", "class_name", "id", "level")  # columns of names as the data has them
 COUNTS = ("n_splits", "n_orders", "n_trainings", "over")
 CONTEXT = ("study", "dataset", "backbone", "metric")  # said once where it is the same in all rows
 LATEX_ESCAPES = {
@@ -59,7 +60,7 @@ def describe(
     of columns; unit: of the means, for their head; hide: columns that only the CSV shows.
     """
     missing = [key for key in (*within, *hide, *([spread] if spread else [])) if key not in frame]
-    if missing:
+    if missing and len(frame.columns):
         raise ArtifactError(
             f"table {caption[:40]!r} has no column {missing[0]!r}; it has: "
             + ", ".join(map(str, frame.columns))
@@ -78,10 +79,20 @@ def describe(
     return described
 
 
+def empty(name: str) -> pd.DataFrame:
+    """Return a table that says that there is nothing to say."""
+    import pandas as pd
+
+    text = "not measured with this configuration"
+    return describe(pd.DataFrame({"result": [text]}), words(name).capitalize())
+
+
 def printed(frame: pd.DataFrame, name: str = "table") -> Table:
     """Return the cells of a frame as they are printed; `describe` says how."""
     described = frame if "print" in frame.attrs else describe(frame, words(name).capitalize())
     how = described.attrs["print"]
+    if described.empty:
+        return printed(empty(name)).model_copy(update={"name": name, "caption": how["caption"]})
     measures = _measures(described)
     hidden = {f"{stem}{part}" for stem in measures for part in TRIPLE} | set(how["hide"])
     same = [c for c in CONTEXT if c in described and described[c].nunique(dropna=False) == 1]
@@ -182,7 +193,7 @@ def _plain_cell(value: Any, column: Hashable, how: dict[str, Any], best: bool) -
     if value is None or value != value:
         return Cell(text="–")
     if isinstance(value, bool) or not _is_number(value):
-        return Cell(text=str(value) if column == "class" else words(value))
+        return Cell(text=str(value) if str(column).endswith(NAMES) else words(value))
     number = float(value)
     text = f"{int(number)}" if number == int(number) and isinstance(value, int) else ""
     return Cell(text=text or _number(number, _decimals(column, how)), value=number, best=best)

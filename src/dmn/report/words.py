@@ -32,3 +32,8 @@ def words(value: object) -> str:
     """
     text = str(value)
     return WORDS.get(text.lower(), text.replace("_", " "))
+
+
+def in_figure(value: object) -> str:
+    """Return `words` for matplotlib, where a dollar sign would begin a formula."""
+    return words(value).replace("$", r"\$")

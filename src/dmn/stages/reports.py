@@ -9,15 +9,14 @@ from typing import Any
 import pandas as pd
 
 from dmn.artifacts import (
-    read_json,
     read_rows,
     read_tensor_metadata,
     read_tensors,
     sha256,
 )
-from dmn.config import from_argument, read_yaml, study_settings
+from dmn.config import from_argument, study_settings
 from dmn.errors import run_main
-from dmn.report.page import write_page
+from dmn.report.page import read_facts, write_page
 from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
 from dmn.stages.arguments import add, add_files, add_settings, command
@@ -63,12 +62,7 @@ def main() -> None:
         write_study(arguments.study, arguments.rows, arguments.samples, settings, arguments.out)
     else:
         summaries = [read_summary(file) for file in arguments.summaries]
-        config_file = Path(arguments.config)
-        facts = {
-            "config": read_yaml(config_file),
-            "config_sha256": sha256(config_file),
-            "downloads": [read_json(file) for file in arguments.downloads],
-        }
+        facts = read_facts(arguments.config, arguments.downloads)
         write_page(summaries, facts, Path(arguments.out))
 
 
