@@ -223,7 +223,7 @@ KINDS: dict[str, tuple[tuple[float, ...], Change]] = {
     "fog": ((0.75, 1.0, 1.5, 2.0, 3.0), _fog),
     "elastic": ((0.005, 0.01, 0.015, 0.02, 0.03), _elastic),
     "noise": ((0.1, 0.2, 0.3, 0.4, 0.5), _gaussian_noise),
-    "blur": ((0.03, 0.05, 0.075, 0.1, 0.125), _gaussian_blur),
+    "blur": ((0.05, 0.07, 0.09, 0.11, 0.13), _gaussian_blur),
     "rotation": ((10, 20, 30, 40, 50), _rotation),
     "inversion": ((0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
     "erosion": ((0.2, 0.35, 0.5, 0.65, 0.8), _erosion),
