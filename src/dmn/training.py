@@ -224,39 +224,33 @@ class BiasReadout(StaticReadout):
         bias = getattr(self.projections, name)
         return self.zero if bias is None else bias
 
-    def _along(self, bias: Tensor) -> Tensor:
-        """Return <R_cj, b_c>, [C, S]."""
-        return (self.slots @ bias[..., None])[..., 0]
-
-    def _norms(self, bias: Tensor) -> Tensor:
-        """Return |R_cj + b_c|, [C, S]."""
-        return (self.squares + 2 * self._along(bias) + _squares(bias)).sqrt()
-
     def static_logits(self, x: Tensor, own: Tensor | None = None) -> Tensor:
         """Return logits [B, C] of unit-norm `x` [B, D]; `own` [B] are flat slots to hide."""
+        key, value, out = (self._bias(name) for name in ("key", "value", "output"))
+        shift = self._bias("query").mean(0)
+        # <R, b> for all four at once, since each pass over the slots costs
+        stacked = torch.stack([key, value, out, shift.expand_as(key)], dim=-1)
+        along_key, along_value, along_out, along_shift = (self.slots @ stacked).unbind(-1)
         products = (self.slots.flatten(0, 1) @ x.T).unflatten(0, self.slots.shape[:2])
-        value, out = self._bias("value"), self._bias("output")
-        shift = self.beta + self._norms(value).log()[..., None]
-        weights = attention(self._exponent(x, products), shift, own)
-        # one product gives G w and the sums of w, w <R, B_v> and w <R, B_o>
-        rows = [torch.ones_like(self.squares), self._along(value), self._along(out)]
-        sums = torch.cat([self.gram, torch.stack(rows, dim=1)], dim=1) @ weights
-        total, along_value, along_out = sums[:, -3:].unbind(1)
-        norm = (
-            (weights * sums[:, :-3]).sum(1) + 2 * total * along_value + total**2 * _squares(value)
-        ).sqrt()
-        along_x = ((weights * products).sum(1) + total * (value @ x.T)) / norm
-        along_out = (along_out + total * (value * out).sum(1, keepdim=True)) / norm
-        length = (1 + 2 * along_out + _squares(out)).sqrt()
-        return self.logit_scale * ((along_x + out @ x.T) / length).T
 
-    def _exponent(self, x: Tensor, products: Tensor) -> Tensor:
-        """Return beta <u, k_cj>, [C, S, B], from the products <R_cj, x>."""
-        key, shift = self._bias("key"), self._bias("query").mean(0)
-        shifted = self.slots @ shift + (key @ shift)[:, None]
-        scale = (self.beta / self._norms(key))[..., None]
-        along = (products + (key @ x.T)[:, None] + shifted[..., None]) * scale
-        return along / torch.linalg.vector_norm(x + shift, dim=1)
+        key_norm = (self.squares + 2 * along_key + _squares(key)).sqrt()
+        scale = (self.beta / key_norm)[..., None]
+        shifted = along_shift + (key @ shift)[:, None]
+        exponent = (products + (key @ x.T)[:, None] + shifted[..., None]) * scale
+        exponent = exponent / torch.linalg.vector_norm(x + shift, dim=1)
+        value_norm = (self.squares + 2 * along_value + _squares(value)).sqrt()
+        weights = attention(exponent, self.beta + value_norm.log()[..., None], own)
+
+        # one product gives G w and the sums of w, w <R, B_v> and w <R, B_o>
+        rows = torch.stack([torch.ones_like(along_out), along_value, along_out], dim=1)
+        sums = torch.cat([self.gram, rows], dim=1) @ weights
+        total, sum_value, sum_out = sums[:, -3:].unbind(1)
+        squared = (weights * sums[:, :-3]).sum(1) + 2 * total * sum_value
+        norm = (squared + total**2 * _squares(value)).sqrt()
+        along_x = ((weights * products).sum(1) + total * (value @ x.T)) / norm
+        sum_out = (sum_out + total * (value * out).sum(1, keepdim=True)) / norm
+        length = (1 + 2 * sum_out + _squares(out)).sqrt()
+        return self.logit_scale * ((along_x + out @ x.T) / length).T
 
 
 def static_readout(
