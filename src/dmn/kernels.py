@@ -1,0 +1,423 @@
+"""Compiled loops of the blocked evaluation, with sums in a fixed order (method.md, section 12).
+
+Queries are the fast axis of every loop and sums run over slots one by one, so a result depends
+neither on the vector width nor on how queries are cut into blocks. `contract` allows fused
+multiply-adds, which does not change the order of a sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+}
+# queries that a loop takes at once: its scratch stays in the first-level cache
+TILE = 64
+
+
+class Rows(NamedTuple):
+    """The R slots that a chunk of classes reads in a block, class by class, fixed slots first.
+
+    start [chunk+1]: rows of each class; place: its row in the class's Gram matrix; written: step
+    of the write (-1 fixed); column: its column of the Gram products if new in this block, else
+    -1; low, high: queries of the block that see it; stays: seen by the next block; weight: of
+    the readouts that do not depend on the query.
+    """
+
+    start: np.ndarray
+    place: np.ndarray
+    written: np.ndarray
+    column: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    stays: np.ndarray
+    weight: np.ndarray
+
+
+class Shift(NamedTuple):
+    """Class-wise biases as corrections of raw products; see dmn.stream.Biases.
+
+    A key product is query_norm * key_norm * (product + key_extra + key_shift), a value product
+    value_norm * (product + value_extra), both norms being reciprocal.
+    """
+
+    query_norm: np.ndarray
+    key_norm: np.ndarray
+    key_shift: np.ndarray
+    value_norm: np.ndarray
+    value_shift: np.ndarray
+    value_square: np.ndarray
+    key_extra: np.ndarray
+    value_extra: np.ndarray
+
+
+class Output(NamedTuple):
+    """An output bias b: <v_j, b> [R], <x, b> [chunk, B] and |b|^2 [chunk]."""
+
+    slot: np.ndarray
+    query: np.ndarray
+    square: np.ndarray
+
+
+def exp(x: float) -> float:
+    """Return e^x for x below 80, alike on every machine; under 2 units in the last place."""
+    raise NotImplementedError  # compiled code only
+
+
+@overload(exp, inline="always")
+def _exp(x):
+    return _exp32 if x == types.float32 else _exp64
+
+
+def _exp32(x):
+    one, half = np.float32(1), np.float32(0.5)
+    x = max(x, np.float32(-87))
+    n = np.floor(x * np.float32(1.44269504088896341) + half)
+    r = x - n * np.float32(0.693359375)
+    r = r - n * np.float32(-2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + half
+    p = p * (r * r) + r + one
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+def _exp64(x):
+    x = max(x, -700.0)
+    n = np.floor(x * 1.44269504088896341 + 0.5)
+    r = x - n * 6.93145751953125e-1
+    r = r - n * 1.42860682030941723212e-6
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * (r * r) + r + 1.0
+    return p * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
+
+
+@njit(**OPTIONS)
+def _gram_local(gram, width, products, rows, first, last, shift, affine, c, local):
+    """Fill `local` [R, R] below and on the diagonal with products of the class's values.
+
+    Two slots live at once only after the later one was written, and then its image was a query
+    that saw the earlier: the product is in `products` already, or in `gram` from a block before.
+    """
+    for a in range(last - first):
+        for b in range(a + 1):
+            late, early = first + a, first + b
+            if rows.written[early] > rows.written[late]:
+                late, early = early, late
+            column = rows.column[late]
+            if column < 0:
+                local[a, b] = gram[rows.place[late] * width + rows.place[early]]
+            elif affine:
+                raw = products[early, column] + shift.value_shift[early]
+                raw = raw + shift.value_shift[late] + shift.value_square[c]
+                local[a, b] = raw * shift.value_norm[early] * shift.value_norm[late]
+            else:
+                local[a, b] = products[early, column]
+
+
+@njit(**OPTIONS)
+def _gram_keep(gram, width, rows, first, last, local):
+    """Write the products of new slots that stay back to the class's Gram matrix."""
+    for a in range(last - first):
+        for b in range(a + 1):
+            i, j = first + a, first + b
+            new = rows.column[i] >= 0 or rows.column[j] >= 0
+            if new and rows.stays[i] and rows.stays[j]:
+                gram[rows.place[i] * width + rows.place[j]] = local[a, b]
+                gram[rows.place[j] * width + rows.place[i]] = local[a, b]
+
+
+@njit(**OPTIONS)
+def _cross(local, a, active, count, weights, total):
+    """Set total [T] to sum_i G_ai w_i over the active slots before slot a, in order."""
+    for q in range(TILE):
+        total[q] = 0
+    i = 0
+    while i + 4 <= count:
+        g0, g1 = local[a, active[i]], local[a, active[i + 1]]
+        g2, g3 = local[a, active[i + 2]], local[a, active[i + 3]]
+        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        for q in range(TILE):
+            s = total[q] + g0 * w0[q]
+            s = s + g1 * w1[q]
+            s = s + g2 * w2[q]
+            total[q] = s + g3 * w3[q]
+        i += 4
+    while i < count:
+        g0, w0 = local[a, active[i]], weights[i]
+        for q in range(TILE):
+            total[q] = total[q] + g0 * w0[q]
+        i += 1
+
+
+@njit(**OPTIONS)
+def _finish(state, output, biased, c, q0, scale, logits):
+    """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
+    zero, one = scale * 0, scale / scale
+    for q in range(TILE):
+        square = state[1, q]
+        inverse = one / np.sqrt(square) if square > zero else zero
+        cosine = state[0, q] * inverse
+        if biased:
+            along = state[2, q] * inverse
+            length = output.square[c] + along + along
+            if square > zero:
+                length = length + one
+            cosine = cosine + output.query[c, q0 + q]
+            cosine = cosine / np.sqrt(length) if length > zero else zero
+        logits[q0 + q] = scale * cosine
+
+
+@njit(**OPTIONS)
+def _accumulate(
+    key,
+    value,
+    r,
+    c,
+    q0,
+    low,
+    high,
+    beta,
+    rows,
+    shift,
+    affine,
+    total,
+    diagonal,
+    slot_output,
+    weights,
+    state,
+):
+    """Add one slot to numerator, squared norm and output product of the queries that see it."""
+    zero = beta * 0
+    for q in range(TILE):
+        weights[q] = zero
+    for q in range(low, high):
+        v = value[r, q0 + q]
+        w = rows.weight[r]
+        if affine:
+            k = key[r, q0 + q] + shift.key_extra[c, q0 + q] + shift.key_shift[r]
+            w = exp(beta * (k * shift.key_norm[r] * shift.query_norm[q0 + q]) - beta)
+            v = (v + shift.value_extra[c, q0 + q]) * shift.value_norm[r]
+        elif beta > zero:
+            w = exp(beta * key[r, q0 + q] - beta)
+        weights[q] = w
+        t = total[q]
+        state[0, q] = state[0, q] + w * v
+        state[1, q] = state[1, q] + w * (t + t + diagonal * w)
+        state[2, q] = state[2, q] + w * slot_output
+
+
+@njit(**OPTIONS)
+def read_classes(
+    key,
+    value,
+    products,
+    rows,
+    fixed,
+    beta,
+    shift,
+    affine,
+    output,
+    biased,
+    gram,
+    offset,
+    keep,
+    lengths,
+    scale,
+    logits,
+):
+    """Read a chunk of classes for a block of queries; fill logits [lengths, chunk, B].
+
+    key, value [R, B]: products of slots and queries; the first `fixed` rows of a class are the
+    fixed part. beta 0 takes `rows.weight` in place of the exponential. Slots come in the order
+    of entropy, so the state after the first l of those that a query sees is the answer of a
+    memory of length l; `lengths` ascend, and the last is the schedule's own.
+    """
+    count_classes = len(rows.start) - 1
+    most = 0
+    for c in range(count_classes):
+        most = max(most, rows.start[c + 1] - rows.start[c])
+    local = np.zeros((most, most), key.dtype)
+    weights = np.zeros((most + 1, TILE), key.dtype)
+    total = np.zeros(TILE, key.dtype)
+    active = np.zeros(most + 1, np.int64)
+    state = np.zeros((3, TILE), key.dtype)
+    kept = np.zeros((len(lengths), 3, TILE), key.dtype)
+    seen = np.zeros(TILE, np.int64)
+    for c in range(count_classes):
+        first, last = rows.start[c], rows.start[c + 1]
+        width = int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
+        own = gram[offset[c] : offset[c + 1]]
+        _gram_local(own, width, products, rows, first, last, shift, affine, c, local)
+        if keep:
+            _gram_keep(own, width, rows, first, last, local)
+        for q0 in range(0, key.shape[1], TILE):
+            state[:] = 0
+            seen[:] = 0
+            count = 0
+            for r in range(first, last):
+                low, high = max(rows.low[r] - q0, 0), min(rows.high[r] - q0, TILE)
+                if low >= high:
+                    continue
+                if r - first >= fixed and len(lengths) > 1:
+                    _snapshot(lengths, seen, low, high, state, kept)
+                _cross(local, r - first, active, count, weights, total)
+                slot_output = output.slot[r] if biased else beta * 0
+                _accumulate(
+                    key,
+                    value,
+                    r,
+                    c,
+                    q0,
+                    low,
+                    high,
+                    beta,
+                    rows,
+                    shift,
+                    affine,
+                    total,
+                    local[r - first, r - first],
+                    slot_output,
+                    weights[count],
+                    state,
+                )
+                active[count] = r - first
+                count += 1
+            for n in range(len(lengths)):
+                for q in range(TILE):
+                    if seen[q] <= lengths[n] or n == len(lengths) - 1:
+                        for k in range(3):
+                            kept[n, k, q] = state[k, q]
+                _finish(kept[n], output, biased, c, q0, scale, logits[n, c])
+
+
+@njit(**OPTIONS)
+def _snapshot(lengths, seen, low, high, state, kept):
+    """Keep the sums of queries whose memory of a shorter length is full, before the next slot."""
+    for q in range(low, high):
+        for n in range(len(lengths) - 1):
+            if seen[q] == lengths[n]:
+                for k in range(3):
+                    kept[n, k, q] = state[k, q]
+        seen[q] += 1
+
+
+@njit(**OPTIONS)
+def softmax_columns(logits, probabilities):
+    """Fill probabilities [b, C] with the softmax over classes of logits [C, B], b <= B."""
+    C, b = logits.shape[0], probabilities.shape[0]
+    for q0 in range(0, b, TILE):
+        high = min(b - q0, TILE)
+        largest = logits[0, q0 : q0 + high].copy()
+        for c in range(1, C):
+            for q in range(high):
+                largest[q] = max(largest[q], logits[c, q0 + q])
+        total = np.zeros(high, logits.dtype)
+        for c in range(C):
+            for q in range(high):
+                e = exp(logits[c, q0 + q] - largest[q])
+                logits[c, q0 + q] = e
+                total[q] = total[q] + e
+        for q in range(high):
+            for c in range(C):
+                probabilities[q0 + q, c] = logits[c, q0 + q] / total[q]
+
+
+@njit(**OPTIONS)
+def _before(h, ids, a, b):
+    """Say whether entry a of a class goes before b: larger entropy, of equal ones the later."""
+    return h[ids[a]] > h[ids[b]] or (h[ids[a]] == h[ids[b]] and ids[a] > ids[b])
+
+
+@njit(**OPTIONS)
+def _sift(heap, size, h, ids, place):
+    """Restore the heap of slots after entry `place` changed, upwards and then downwards."""
+    while place > 0 and _before(h, ids, heap[place], heap[(place - 1) // 2]):
+        parent = (place - 1) // 2
+        heap[place], heap[parent] = heap[parent], heap[place]
+        place = parent
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            return
+        if child + 1 < size and _before(h, ids, heap[child + 1], heap[child]):
+            child += 1
+        if not _before(h, ids, heap[child], heap[place]):
+            return
+        heap[place], heap[child] = heap[child], heap[place]
+        place = child
+
+
+@njit(**OPTIONS)
+def _draw(seed, step):
+    """SplitMix64, as dmn.dynamic_memory.draw."""
+    z = seed + np.uint64(step + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(**OPTIONS)
+def _full_slot(rule, heap, h, ids, step, seen, seed):
+    """Return the slot of a full class that the entry rule gives to this step, -1 for none."""
+    L = len(ids)
+    if rule == 0:  # entropy
+        worst = heap[0]
+        return worst if h[step] < h[ids[worst]] else -1
+    if rule == 1:  # first in, first out
+        return (seen - 1) % L
+    if rule == 2:  # random
+        return np.int64(_draw(seed, step) % np.uint64(L))
+    place = np.int64(_draw(seed, step) % np.uint64(seen))
+    return place if place < L else -1
+
+
+@njit(**OPTIONS)
+def trace(label, h, classes, L, rule, seed):
+    """Trace the writes of a stream; see dmn.dynamic_memory.Schedule for what is returned."""
+    N = len(label)
+    slot, evicted = np.full(N, -1, np.int64), np.full(N, -1, np.int64)
+    end = np.full(N, -1, np.int64)
+    count, seen = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+    ids, heap = np.full((classes, L), -1, np.int64), np.zeros((classes, L), np.int64)
+    for step in range(N):
+        y = label[step]
+        seen[y] += 1
+        if count[y] < L:
+            j, place = count[y], count[y]
+            heap[y, place] = j
+            count[y] += 1
+        else:
+            j, place = _full_slot(rule, heap[y], h, ids[y], step, seen[y], seed), 0
+            if j < 0:
+                continue
+            evicted[step] = ids[y, j]
+            end[ids[y, j]] = step
+        ids[y, j] = step
+        slot[step] = j
+        end[step] = N
+        if rule == 0:
+            _sift(heap[y], count[y], h, ids[y], place)
+    return slot, evicted, end, count, ids
