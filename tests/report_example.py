@@ -1,0 +1,185 @@
+"""A study that measures nothing, with rows made up, for tests of the report's helpers."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.report import figures, findings, tables
+from dmn.report.page import RunFacts, write_page
+from dmn.report.summary import Summary
+from dmn.report.writer import write_study_report
+from dmn.statistics import paired, summarise
+from dmn.study import Report, StudySettings
+
+HOSTILE = '<script>alert("x")</script> & 50%_{$#}'
+COMPONENTS = [
+    ("text", "none"),
+    ("dynamic", "none"),
+    ("static", "none"),
+    ("fused", "fixed"),
+    ("fused", "validation"),
+    ("fused", "oracle"),
+]
+KEYS = ["dataset", "backbone", "shots", "component", "weights"]
+
+
+class Settings(StudySettings):
+    """Settings of the example."""
+
+    bins: int = Field(10, description="bins of confidence")
+
+
+def rows(datasets: tuple[str, ...] = ("digits",), seed: int = 0) -> pd.DataFrame:
+    """Return accuracies with spread over splits and orders; text varies with neither."""
+    generator = np.random.default_rng(seed)
+    records = []
+    for dataset, shots, (place, (component, weights)) in product(
+        datasets, (1, 4, 16), enumerate(COMPONENTS)
+    ):
+        base = 70 + 2.5 * place + (0 if component == "text" else np.log2(shots))
+        for split, order in product(range(3), range(3)):
+            noise = 0 if component == "text" else generator.normal()
+            records.append(
+                {
+                    "study": "example",
+                    "dataset": dataset,
+                    "backbone": "glyph",
+                    "split_seed": split,
+                    "order_seed": order,
+                    "training_seed": "none",
+                    "shots": shots,
+                    "component": component,
+                    "weights": weights,
+                    "metric": "accuracy",
+                    "value": round(base + noise, 6),
+                    "n": 540,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def report(measured: pd.DataFrame, samples: Any, settings: Settings) -> Report:
+    """Return one of each form."""
+    del samples
+    summary = summarise(measured, KEYS)
+    gain = paired(
+        measured,
+        ["dataset", "backbone", "shots"],
+        {"component": "fused", "weights": "validation"},
+        {"component": "text", "weights": "none"},
+    )
+    classes = pd.DataFrame(
+        {
+            "class": [HOSTILE, "ordinary", "third"],
+            "mean": [1.0, -2.0, 10.0],
+            "low": [0.5, -2.5, np.nan],
+            "high": [1.5, -1.5, np.nan],
+        }
+    )
+    generator = np.random.default_rng(0)
+    bins = pd.DataFrame(
+        [
+            {"component": c, "weights": w, "confidence": x, "accuracy": x * 0.9, "share": 0.1}
+            for (c, w), x in product(COMPONENTS, np.linspace(5, 95, settings.bins))
+        ]
+    )
+    heat = gain.assign(kind="blur", severity=gain["shots"])
+    stream = pd.concat(
+        summary[summary["shots"] == 4].assign(seen=seen, mean=lambda f: f["mean"] - 200 / f["seen"])
+        for seen in range(20, 541, 20)
+    )
+    stream[["low", "high"]] = np.stack([stream["mean"] - 1, stream["mean"] + 1], axis=1)
+    return Report(
+        tables={
+            "main": tables.describe(
+                summary,
+                "Accuracy of each component.",
+                best="max",
+                spread="shots",
+                unit="%",
+            ),
+            "classes": tables.describe(classes, "Gain of each class.", best="max", unit="points"),
+        },
+        figures={
+            "shots": figures.lines(
+                summary,
+                "shots",
+                caption="Accuracy against shots.",
+                x_label="shots per class",
+                table="main",
+            ),
+            "stream": figures.lines(
+                stream,
+                "seen",
+                caption="Accuracy along the stream.",
+                x_label="images seen",
+                band=True,
+                width=7.0,
+            ),
+            "components": figures.dots(summary, "shots", caption=f"Dots of {HOSTILE}."),
+            "gains": figures.dots(
+                gain, "shots", series=(), bars=True, caption="Gains.", x_label="gain (points)"
+            ),
+            "heat": figures.heatmap(
+                heat, "kind", "severity", caption="Gains.", diverging=True, value_label="points"
+            ),
+            "reliability": figures.reliability(bins, caption="Reliability."),
+            "scatter": figures.scatter(
+                gain, "shots", "mean", caption="Scatter.", y_label="gain (points)", reference=0
+            ),
+            "gallery": figures.gallery(
+                list(generator.random((5, 8, 8))), ["true 3\nsaid 8"] * 5, caption="Pictures."
+            ),
+        },
+        findings=[
+            f"The fused prediction {findings.verdict(gain.iloc[0])}: "
+            f"{findings.gain(gain.iloc[0])} ({findings.over(gain.iloc[0])}).",
+            f"The class {HOSTILE} gains.",
+        ],
+    )
+
+
+def study(name: str = "example", title: str = "An example & more") -> ModuleType:
+    """Return the study as a module, which is what the writer takes."""
+    module = ModuleType(f"dmn.studies.{name}")
+    module.__dict__.update(
+        TITLE=title,
+        QUESTION="Does it work, and by how much?",
+        TABLES=("main", "classes"),
+        FIGURES=(
+            "shots",
+            "stream",
+            "components",
+            "gains",
+            "heat",
+            "reliability",
+            "scatter",
+            "gallery",
+        ),
+        Settings=Settings,
+        report=report,
+    )
+    return module
+
+
+def write(folder: Path, datasets: tuple[str, ...] = ("digits",)) -> Summary:
+    """Write the example's report and a page of it below `folder`."""
+    summary = write_study_report(
+        study(),
+        rows(datasets),
+        {},
+        Settings(),
+        folder / "studies" / "example",
+        {"data/rows.csv": "0" * 64},
+    )
+    facts = RunFacts(Config(), "seeds: <none>\n", {"dmn": "0.1.0"}, {"data/a": "1" * 64})
+    write_page([summary], facts, folder / "index.html")
+    return summary
