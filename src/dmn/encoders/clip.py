@@ -178,8 +178,13 @@ def _named(settings: EncoderSettings) -> tuple[nn.Module, Transform]:
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.random.manual_seed(UNTRAINED_SEED)
         model = open_clip.create_model(settings.model, pretrained_text=False)
-    preprocess = {**model.visual.preprocess_cfg, **_preprocessing(settings)}
-    return model, _transform(settings.model, preprocess)
+    own, given = model.visual.preprocess_cfg, _preprocessing(settings)
+    if _sides(given.get("size", own["size"])) != _sides(own["size"]):
+        raise ConfigError(
+            f"the weights are made for images of {given['size']} pixels, but the model "
+            f"{settings.model} takes {own['size']}; choose the model of that size"
+        )
+    return model, _transform(settings.model, {**own, **given})
 
 
 @contextlib.contextmanager
@@ -231,9 +236,13 @@ def _preprocessing(settings: EncoderSettings) -> dict[str, Any]:
     return {key: given[key] for key in keys if given.get(key) is not None}
 
 
+def _sides(size: int | Sequence[int]) -> set[int]:
+    return {size} if isinstance(size, int) else set(size)
+
+
 def _transform(model: str, preprocess: dict[str, Any]) -> Transform:
     size = preprocess["size"]
-    sides = {size} if isinstance(size, int) else set(size)
+    sides = _sides(size)
     if len(sides) != 1 or preprocess.get("resize_mode", "shortest") != "shortest":
         raise ConfigError(
             f"model {model} wants images of {size}, resized by "
