@@ -114,6 +114,20 @@ def verdict(row: Any, gain: str = "helps", loss: str = "hurts") -> str:
     return gain if row["mean"] > 0 else loss
 
 
+def tally(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Return in words where differences are gains, where losses, and where neither.
+
+    >>> tally([{"at": "noise", "mean": 2.0, "low": 1.0, "high": 3.0}], "at")
+    'helps in 1 of 1 (noise)'
+    """
+    parts = []
+    for word in ("helps", "hurts", "makes no clear difference"):
+        found = [str(row[name]) for row in rows if verdict(row) == word]
+        if found:
+            parts.append(f"{word} in {len(found)} of {len(rows)} ({', '.join(found)})")
+    return "; ".join(parts)
+
+
 def where(row: Any) -> str:
     """Return data set and backbone of a row in words."""
     return f"{row['dataset']} ({row['backbone']})"

@@ -1,0 +1,210 @@
+"""Component ablation: which memory helps, and what each choice in the method contributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import (
+    CELL,
+    DYNAMIC,
+    PLACE,
+    TEXT,
+    cell_words,
+    differences,
+    kind,
+    only,
+    said,
+    verdict,
+    where,
+    with_most_shots,
+)
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from dmn.experiment import Experiment, Run
+
+TITLE = "Component ablation"
+QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
+NEEDS = ("few_shot", "projection")
+TABLES = ("memories", "choices")
+FIGURES = ("memories", "choices")
+
+# the method without one of its choices
+VARIANTS: dict[str, dict[str, Any]] = {
+    "reading before updating": {"update_before_read": False},
+    "no text slot": {"text_slot": False},
+    "no shots in the dynamic memory": {"shots_in_dynamic": False},
+    "one view": {"views": 1, "view_share": 1.0},
+}
+MEMORIES = {"dynamic only": "dynamic", "static only": "static"}
+FULL, ALL = "full", "both"
+
+
+class Settings(StudySettings):
+    """How much of the design is run."""
+
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Fuse text with no, one and both memories; then take away one choice at a time."""
+    import pandas as pd
+
+    from dmn.experiment import Experiment, study_cells
+
+    rows: list[dict[str, Any]] = []
+    used = orders[: settings.orders]
+    for cell in study_cells(data, config):
+        full = Experiment(data, config, cell)
+        for run in full.runs(used):
+            rows += run.accuracy_rows(variant=FULL, memories=ALL)
+            for name in MEMORIES:
+                part = _fused_with(full, run, name)
+                rows += [] if part is None else part.accuracy_rows(variant=FULL, memories=name)
+        for name in _variants(cell):
+            changed = Experiment(data, config, cell, **VARIANTS[name])
+            for run in changed.runs(used):
+                rows += run.accuracy_rows(variant=name, memories=ALL)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _variants(cell: Cell) -> list[str]:
+    return [n for n in VARIANTS if cell.shots or n != "no shots in the dynamic memory"]
+
+
+def _fused_with(experiment: Experiment, run: Run, memory: str) -> Run | None:
+    """Return the run with one memory beside text, its weights found anew; None without it."""
+    from dmn.experiment import weigh
+
+    part = _keep(run, memory)
+    if part is None:
+        return None
+    validated = experiment.validated(run.order_seed)
+    weights = weigh(
+        part.predictions,
+        part.labels,
+        None if validated is None else _keep(validated, memory),
+        experiment.config,
+    )
+    return replace(part, weights=weights)
+
+
+def _keep(run: Run, memory: str) -> Run | None:
+    # a lone memory stands in the dynamic place: what the fusion sees is text and one other
+    kept = getattr(run.predictions, MEMORIES[memory])
+    if kept is None:
+        return None
+    return replace(run, predictions=type(run.predictions)(run.predictions.text, kept))
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate which memories help, and what each choice of the method contributes."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+
+    rows = rows[rows["metric"] == "accuracy"]
+    memories, choices = _memories(rows), _choices(rows)
+    drawn = {
+        "memories": figures.dots(
+            with_most_shots(memories),
+            "memories",
+            series=["weights"],
+            caption="Text fused with no memory, one or both; with the most shots where the "
+            "setting has shots.",
+            panels=[*PLACE, "setting"],
+            table="memories",
+        ),
+        "choices": figures.dots(
+            with_most_shots(choices),
+            "variant",
+            caption="What is lost or gained without each choice of the method, paired.",
+            panels=[*PLACE, "setting"],
+            x_label="change without it (points)",
+            reference=0.0,
+            table="choices",
+        ),
+    }
+    tables = {
+        "memories": describe(
+            memories,
+            "Accuracy of text fused with no memory, the dynamic one, the static one, or both.",
+            best="max",
+            within=[*CELL, "weights"],
+            unit="%",
+        ),
+        "choices": describe(
+            choices,
+            "Change of accuracy without each choice of the method: paired differences to the "
+            "full method.",
+            unit="points",
+        ),
+    }
+    return Report(tables, drawn, _findings(rows, choices))
+
+
+def _memories(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies of the fusions; `none` is text alone, whatever the weights."""
+    import pandas as pd
+
+    from dmn.statistics import summarise
+
+    full = only(rows, variant=FULL)
+    fused = only(full, component="fused")
+    text = only(full, memories=ALL, **TEXT)
+    kinds = fused["weights"].unique()
+    none = [text.assign(memories="none", weights=w) for w in kinds]
+    parts = [only(fused, memories=name) for name in MEMORIES]
+    both = only(fused, memories=ALL)
+    # without shots, the dynamic memory is all there is
+    parts.append(both[both["shots"] > 0])
+    return summarise(pd.concat([*none, *parts]), [*CELL, "weights", "memories"])
+
+
+def _choices(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return paired differences of each variant to the full method."""
+    import pandas as pd
+
+    rows = only(rows, memories=ALL)
+    found = []
+    for names in (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation")):
+        part = rows[(rows["component"] == names[0]) & (rows["weights"] == names[1])]
+        comparisons = [(v, {"variant": v}, {"variant": FULL}) for v in VARIANTS]
+        table = differences(part, CELL, comparisons) if len(part) else part
+        if len(table):
+            found.append(table.rename(columns={"comparison": "variant"}).assign(**kind(*names)))
+    table = pd.concat(found, ignore_index=True)
+    first = [*CELL, "variant", "component", "weights"]
+    return table[[*first, *(c for c in table.columns if c not in first)]]
+
+
+def _findings(rows: pd.DataFrame, choices: pd.DataFrame) -> list[str]:
+    fused = only(rows, variant=FULL, component="fused", weights="validation")
+    fused = with_most_shots(fused[fused["shots"] > 0])
+    pairs = [(one, {"memories": ALL}, {"memories": one}) for one in ("dynamic only", "static only")]
+    sentences = []
+    if len(fused):
+        for row in differences(fused, CELL, pairs).to_dict("records"):
+            other = "static" if row["comparison"] == "dynamic only" else "dynamic"
+            sentences.append(
+                f"{where(row)}, {cell_words(row)}: adding the {other} memory to text and the other "
+                f"memory {verdict(row)}, {said(row, ' points', signed=True)}."
+            )
+    dynamic = with_most_shots(only(choices, **DYNAMIC))
+    for row in dynamic.to_dict("records"):
+        sentences.append(
+            f"{where(row)}, {cell_words(row)}: {row['variant']} {verdict(row)} for the dynamic "
+            f"memory, {said(row, ' points', signed=True)}."
+        )
+    return sentences

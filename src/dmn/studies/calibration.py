@@ -1,0 +1,155 @@
+"""Calibration: whether the probabilities of each component and of the fusion mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import CELL, PLACE, cell_words, in_order, said, where
+from dmn.study import Measurement, Report, StudyData, StudySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Calibration"
+QUESTION = "How far can the probabilities of each component be trusted?"
+NEEDS = ("few_shot", "projection")
+TABLES = ("calibration",)
+FIGURES = ("reliability", "calibration_error")
+
+
+class Settings(StudySettings):
+    """How calibration is measured."""
+
+    bins: int = Field(15, ge=2, le=100, description="bins of confidence, of equal width")
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Measure ECE, NLL, Brier score and reliability in the largest cell of each setting."""
+    import pandas as pd
+
+    from dmn.experiment import Experiment, largest, study_cells
+
+    found = list(study_cells(data, config))
+    rows: list[dict[str, Any]] = []
+    for setting in ("zero_shot", "training_free", "few_shot"):
+        cell = largest(found, setting)
+        if cell is None:
+            continue
+        for run in Experiment(data, config, cell).runs(orders[: settings.orders]):
+            for kind in run.kinds():
+                rows += _rows(run, kind, settings.bins)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _rows(run: Any, kind: tuple[str, str], bins: int) -> list[dict[str, Any]]:
+    from dmn import metrics
+
+    scores, labels = run.scores(*kind), run.labels
+    diagram = metrics.reliability(scores, labels, bins)
+    measured = {
+        "ece": metrics.calibration_error(diagram),
+        "nll": metrics.nll(scores, labels),
+        "brier": metrics.brier(scores, labels),
+        "confidence": float(metrics.normalised(scores).max(axis=1).mean()),
+        "accuracy": 100 * metrics.accuracy(scores, labels),
+    }
+    keys = run.keys(kind)
+    rows = [
+        keys | {"metric": name, "value": value, "n": len(labels), "bin": -1}
+        for name, value in measured.items()
+    ]
+    for b in np.flatnonzero(diagram.count):
+        for name, value in (
+            ("bin_accuracy", diagram.accuracy[b]),
+            ("bin_confidence", diagram.confidence[b]),
+        ):
+            rows.append(
+                keys | {"metric": name, "value": value, "n": int(diagram.count[b]), "bin": int(b)}
+            )
+    return rows
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate the calibration measures and draw reliability diagrams."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+    from dmn.statistics import summarise
+
+    keys = [*CELL, "component", "weights"]
+    measured = rows[rows["metric"].isin(["ece", "nll", "brier"])]
+    table = summarise(measured, [*keys, "metric"])
+    error = in_order(table[(table["metric"] == "ece") & (table["weights"] != "oracle")])
+    percent = error.assign(**{c: 100 * error[c] for c in ("mean", "low", "high")})
+    drawn = {
+        "reliability": figures.reliability(
+            _drawn(_bins(rows, keys)),
+            caption="Accuracy against confidence in bins; a mark's area is its share of the "
+            "answers. Fused scores are divided by their sum.",
+            panels=[*(k for k in PLACE if rows[k].nunique() > 1), "setting"],
+            table="calibration",
+        ),
+        "calibration_error": figures.dots(
+            percent,
+            "setting",
+            caption=f"Expected calibration error over {settings.bins} bins; less is better.",
+            x_label="expected calibration error (%)",
+            table="calibration",
+        ),
+    }
+    printed = describe(
+        table,
+        "Calibration: expected calibration error (ECE), negative log-likelihood in nats (NLL) and "
+        "Brier score. Less is better.",
+        best="min",
+        within=[*CELL, "metric"],
+        decimals=3,
+    )
+    return Report({"calibration": printed}, drawn, _findings(error))
+
+
+def _bins(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return accuracy, confidence in percent and share of the answers of each bin, all runs."""
+    part = rows[rows["metric"].isin(["bin_accuracy", "bin_confidence"])]
+    part = part.assign(total=part["value"] * part["n"])
+    sums = part.groupby([*keys, "bin", "metric"], sort=False)[["total", "n"]].sum().reset_index()
+    wide = sums.pivot(index=[*keys, "bin"], columns="metric", values=["total", "n"])
+    count = wide["n"]["bin_accuracy"]
+    share = count / count.groupby(level=list(range(len(keys)))).transform("sum")
+    table = wide["total"].div(count, axis=0).mul(100).assign(share=share).reset_index()
+    table = table.rename(columns={"bin_accuracy": "accuracy", "bin_confidence": "confidence"})
+    table.columns.name = None
+    order = sums[keys].drop_duplicates().reset_index(drop=True)
+    return order.merge(table, on=keys, how="left")
+
+
+def _drawn(bins: pd.DataFrame) -> pd.DataFrame:
+    """Return the bins without the oracle and fixed weights, and without text drawn again."""
+    again = (bins["component"] == "text") & (bins["setting"] == "training_free")
+    return bins[~again & bins["weights"].isin(["none", "validation"])]
+
+
+def _findings(error: pd.DataFrame) -> list[str]:
+    sentences = []
+    for names, part in error.groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        best, worst = part.loc[part["mean"].idxmin()], part.loc[part["mean"].idxmax()]
+        sentences.append(
+            f"{where(place)}, {cell_words(place)}: best calibrated is {_named(best)}, ECE "
+            f"{said(best, '', digits=3)}; worst is {_named(worst)}, {said(worst, '', digits=3)}."
+        )
+    return sentences
+
+
+def _named(row: Any) -> str:
+    weights = "" if row["weights"] == "none" else f" with {row['weights']} weights"
+    return f"{row['component']}{weights}"

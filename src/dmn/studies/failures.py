@@ -1,0 +1,407 @@
+"""Failure modes: when the memory is poisoned, which classes lose, which images turn wrong.
+
+Labels are used for analysis only; nothing here feeds back into an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.studies._comparisons import (
+    CELL,
+    DYNAMIC,
+    PLACE,
+    cell_words,
+    gains,
+    only,
+    said,
+    verdict,
+    where,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from dmn.dynamic_memory import Schedule
+    from dmn.experiment import Run
+
+TITLE = "Failure modes"
+QUESTION = "When does the memory take in wrong images, and which classes pay for it?"
+NEEDS = ("few_shot", "images")
+TABLES = ("classes", "confusions", "poison", "cold_start")
+FIGURES = ("purity_along_stream", "gain_by_class", "gain_along_stream", "turned_samples")
+LEADING = (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation"))
+POISON = ("first_wrong_entry", "wrong_entries", "wrong_share_of_slot_time")
+MOST = 10  # confusions listed
+SHOWN = 8  # classes named or drawn at each end
+
+
+class Settings(StudySettings):
+    """How much is recorded."""
+
+    checkpoints: int = Field(20, ge=2, le=200, description="points of the stream, evenly spaced")
+    pictures: int = Field(8, ge=1, le=64, description="images shown, of each kind")
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Trace the memory's contents along the stream and compare answers with text alone."""
+    import pandas as pd
+
+    from dmn.experiment import Experiment, cell_name
+
+    rows: list[dict[str, Any]] = []
+    samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
+    for cell in _cells(data, config):
+        runs = Experiment(data, config, cell, fusions=("fixed", "validation")).runs(
+            orders[: settings.orders]
+        )
+        for run in runs:
+            schedule = _schedule(run, config, len(data.text))
+            rows += run.course_rows(settings.checkpoints, class_name="all")
+            rows += _purity(run, schedule, settings.checkpoints)
+            rows += _poison(run, schedule, data.class_names)
+            rows += _by_class(run, data.class_names)
+        name = cell_name(cell)
+        samples[f"{name}/text"] = runs[0].answers("text").astype(np.int16)
+        answers = np.stack([run.answers("dynamic") for run in runs])
+        samples[f"{name}/dynamic"] = answers.astype(np.int16)
+        samples |= _pictures(data, cell, samples, settings.pictures)
+    return Measurement(pd.DataFrame(rows), samples)
+
+
+def _cells(data: StudyData, config: Config) -> list[Cell]:
+    from dmn.experiment import largest, study_cells
+
+    found = list(study_cells(data, config))
+    chosen = [largest(found, "zero_shot"), largest(found, "training_free")]
+    return [cell for cell in chosen if cell is not None]
+
+
+def _schedule(run: Run, config: Config, classes: int) -> Schedule:
+    """Return the memory's writes; what enters follows from pseudo-labels and entropies alone."""
+    from dmn.dynamic_memory import write_schedule
+
+    order = run.order
+    return write_schedule(run.pseudo_label[order], run.entropy[order], classes, config.model.length)
+
+
+def _purity(run: Run, schedule: Schedule, checkpoints: int) -> list[dict[str, Any]]:
+    """Return the share of filled slots whose image is of the slot's class, along the stream.
+
+    Beside it the share for all pseudo-labels so far: what an unlimited memory would hold.
+    """
+    N = len(run.order)
+    right = schedule.label == run.labels[run.order]
+    arrival = np.arange(N)
+    rows = []
+    for end in np.unique(np.linspace(0, N, checkpoints + 1).round().astype(int))[1:]:
+        alive = (schedule.end >= end) & (arrival < end)
+        for metric, kept in (("purity", alive), ("pseudo_label_accuracy", arrival < end)):
+            value = 100 * int(right[kept].sum()) / int(kept.sum())
+            measured = {"metric": metric, "value": value, "n": int(kept.sum())}
+            keys = run.keys(("dynamic", "none"), seen=int(end), class_name="all")
+            rows.append(keys | measured)
+    return rows
+
+
+def _poison(run: Run, schedule: Schedule, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return for each class when its memory first takes in a wrong image, and how many it takes.
+
+    A class that never does has no first step.
+    """
+    truth = run.labels[run.order]
+    N = len(truth)
+    entered = schedule.slot >= 0
+    wrong = entered & (schedule.label != truth)
+    rows = []
+    for c, name in enumerate(names):
+        own = schedule.label == c
+        keys = run.keys(("dynamic", "none"), seen=N, class_name=name)
+        stays = np.minimum(schedule.end, N) - np.arange(N)
+        total = int(stays[entered & own].sum())
+        measured = {
+            "wrong_entries": (int((wrong & own).sum()), int((entered & own).sum())),
+            "wrong_share_of_slot_time": (
+                100 * int(stays[wrong & own].sum()) / total if total else 0.0,
+                total,
+            ),
+        }
+        if (wrong & own).any():
+            measured["first_wrong_entry"] = (int(np.flatnonzero(wrong & own)[0]) + 1, 1)
+        rows += [
+            keys | {"metric": metric, "value": float(value), "n": n}
+            for metric, (value, n) in measured.items()
+        ]
+    return rows
+
+
+def _by_class(run: Run, names: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for kind in run.kinds():
+        right = run.right(*kind)
+        for c, name in enumerate(names):
+            own = run.labels == c
+            if own.any():
+                value = 100 * int(right[own].sum()) / int(own.sum())
+                keys = run.keys(kind, seen=len(own), class_name=name)
+                rows.append(
+                    keys | {"metric": "class_accuracy", "value": value, "n": int(own.sum())}
+                )
+    return rows
+
+
+def _pictures(
+    data: StudyData, cell: Cell, samples: Mapping[str, np.ndarray], count: int
+) -> dict[str, np.ndarray]:
+    """Return the images that the memory most often turned right, and wrong, with their rows."""
+    from dmn.experiment import cell_name
+
+    name = cell_name(cell)
+    labels = samples["labels"]
+    before = samples[f"{name}/text"] == labels
+    after = (samples[f"{name}/dynamic"] == labels).mean(axis=0)
+    found: dict[str, np.ndarray] = {}
+    for turned, strength in (
+        ("right", np.where(before, 0.0, after)),
+        ("wrong", np.where(before, 1 - after, 0.0)),
+    ):
+        chosen = np.argsort(-strength, kind="stable")[:count]
+        chosen = chosen[strength[chosen] > 0]
+        found[f"{name}/turned_{turned}"] = chosen.astype(np.int32)
+        shown = [data.thumbnails.get(data.test.ids[i]) for i in chosen]
+        if len(shown) and all(picture is not None for picture in shown):
+            found[f"{name}/turned_{turned}_pictures"] = np.stack(shown)
+    return found
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tell which classes lose, through which confusions, and when the memory is poisoned."""
+    from dmn.report.tables import describe
+    from dmn.statistics import summarise
+
+    keys = [*CELL, "class_name"]
+    classes = gains(rows[rows["metric"] == "class_accuracy"], keys, LEADING)
+    poison = summarise(rows[rows["metric"].isin(POISON)], [*keys, "metric"])
+    start = _cold_start(rows)
+    confusions = _confusions(samples, rows)
+    purity = summarise(
+        rows[rows["metric"].isin(["purity", "pseudo_label_accuracy"])], [*CELL, "seen", "metric"]
+    )
+    tables = {
+        "classes": describe(
+            classes, "Gain and loss of each class against text alone.", unit="points"
+        ),
+        "confusions": describe(
+            confusions,
+            "Confusions that the dynamic memory moved most: images of a class that it answers "
+            "with another class more, or less, often than text alone; mean count over orders.",
+            decimals=1,
+        ),
+        "poison": describe(
+            poison,
+            "Wrong images in the memory: the step at which a class first takes one in, how many "
+            "it takes in, and their share of its slots' time in percent.",
+            decimals=1,
+        ),
+        "cold_start": describe(
+            start,
+            "Gain over text alone in the first, and the last, part of the stream.",
+            unit="points",
+        ),
+    }
+    found = _findings(classes, confusions, poison, start)
+    return Report(tables, _figures(rows, samples, purity, classes), found)
+
+
+def _cold_start(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return gains over text alone in the first and in the last window of each stream."""
+    import pandas as pd
+
+    part = rows[rows["metric"] == "accuracy_between"]
+    found = []
+    for window, choose in (("first", "min"), ("last", "max")):
+        end = part.groupby(PLACE)["seen"].transform(choose)
+        own = gains(part[part["seen"] == end], CELL, LEADING)
+        own.insert(len(CELL), "window", f"{window} {100 / part['seen'].nunique():g}%")
+        found.append(own)
+    return pd.concat(found, ignore_index=True)
+
+
+def _confusions(samples: Mapping[Any, Mapping[str, np.ndarray]], rows: pd.DataFrame) -> Any:
+    """Return the largest changes of the confusion matrix, [C, C], from text to dynamic memory."""
+    import pandas as pd
+
+    own = rows[rows["metric"] == "wrong_entries"]
+    changes: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    for key, arrays in samples.items():
+        for name in [n.removesuffix("/text") for n in arrays if n.endswith("/text")]:
+            changes.setdefault((*key[:2], name), []).append(_change(arrays, name))
+    found = []
+    for (dataset, backbone, name), several in changes.items():
+        classes = own[(own["dataset"] == dataset) & (own["backbone"] == backbone)]
+        names = classes["class_name"].unique()
+        change = np.mean(several, axis=0)
+        pairs = np.argwhere(~np.eye(len(change), dtype=bool) & (change != 0))
+        order = np.argsort(-np.abs(change[tuple(pairs.T)]), kind="stable")[:MOST]
+        setting, _, shots = name.partition(",shots=")
+        found += [
+            {
+                "dataset": dataset,
+                "backbone": backbone,
+                "setting": setting,
+                "shots": int(shots or 0),
+                "class_name": names[true],
+                "answered": names[answer],
+                "more_images": float(change[true, answer]),
+            }
+            for true, answer in pairs[order]
+        ]
+    columns = [*CELL, "class_name", "answered", "more_images"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    from dmn.metrics import confusion
+
+    labels, before = (arrays[k].astype(np.int64) for k in ("labels", f"{name}/text"))
+    after = arrays[f"{name}/dynamic"].astype(np.int64)
+    # answers name every class that a matrix needs, but a class may never be answered
+    C = int(max(labels.max(), before.max(), after.max())) + 1
+    counts = np.mean([confusion(answers, labels, C) for answers in after], axis=0)
+    return counts - confusion(before, labels, C)
+
+
+def _figures(
+    rows: pd.DataFrame, samples: Any, purity: pd.DataFrame, classes: pd.DataFrame
+) -> dict[str, Figure]:
+    from dmn.report import figures
+
+    panels = [*PLACE, "setting"]
+    windows = rows[rows["metric"] == "accuracy_so_far"]
+    course = gains(windows, [*CELL, "seen"], LEADING)
+    dynamic = only(classes, **DYNAMIC)
+    shown = dynamic.sort_values("mean", kind="stable")
+    if shown["class_name"].nunique() > 2 * SHOWN:
+        order = shown.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
+        ends = [*order.index[:SHOWN], *order.index[-SHOWN:]]
+        shown = shown[shown["class_name"].isin(ends)]
+    return {
+        "purity_along_stream": figures.lines(
+            purity,
+            "seen",
+            series=["metric"],
+            caption="Purity: share of filled slots whose image is of the slot's class; beside it "
+            "the share of right pseudo-labels so far, which an unlimited memory would hold.",
+            panels=panels,
+            x_label="test images seen",
+            y_label="share (%)",
+            scale="linear",
+            band=True,
+            table="poison",
+        ),
+        "gain_by_class": figures.dots(
+            shown,
+            "class_name",
+            series=["setting"],
+            caption="Gain of the dynamic memory alone over text alone, by class.",
+            panels=PLACE,
+            x_label="gain over text alone (points)",
+            reference=0.0,
+            table="classes",
+        ),
+        "gain_along_stream": figures.lines(
+            course,
+            "seen",
+            caption="Gain over text alone on all images so far: the start is cold where it is "
+            "below the end.",
+            panels=panels,
+            x_label="test images seen",
+            y_label="gain over text alone (points)",
+            scale="linear",
+            band=True,
+            reference=0.0,
+            table="cold_start",
+        ),
+        "turned_samples": _gallery(samples, rows),
+    }
+
+
+def _gallery(samples: Any, rows: pd.DataFrame) -> Figure:
+    """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
+    from dmn.report import figures
+
+    key = next(iter(samples))
+    arrays = samples[key]
+    own = rows[(rows["dataset"] == key[0]) & (rows["metric"] == "wrong_entries")]
+    names = own["class_name"].unique()
+    cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
+    pictures: list[np.ndarray] = []
+    titles: list[str] = []
+    for turned in ("right", "wrong"):
+        chosen = arrays[f"{cell}/turned_{turned}"]
+        for row, picture in zip(chosen, arrays.get(f"{cell}/turned_{turned}_pictures", ())):
+            said_by_most = np.bincount(arrays[f"{cell}/dynamic"][:, row]).argmax()
+            before = names[arrays[f"{cell}/text"][row]]
+            pictures.append(picture)
+            titles.append(
+                f"{turned}: {names[arrays['labels'][row]]}\n{before} to {names[said_by_most]}"
+            )
+    return figures.gallery(
+        pictures,
+        titles,
+        caption=f"{key[0]}: images that the dynamic memory alone most often turned right or wrong "
+        "against text alone; true class, then both answers.",
+    )
+
+
+def _findings(
+    classes: pd.DataFrame, confusions: Any, poison: pd.DataFrame, start: pd.DataFrame
+) -> list[str]:
+    sentences = []
+    for names, part in only(classes, **DYNAMIC).groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        begin = f"{where(place)}, {cell_words(place)}: against text alone, the dynamic memory"
+        for word, chosen in (
+            ("loses on", part[part["high"] < 0].sort_values("mean", kind="stable")),
+            ("gains on", part[part["low"] > 0].sort_values("mean", ascending=False, kind="stable")),
+        ):
+            listed = ", ".join(
+                f"{row['class_name']} ({row['mean']:+.1f} points)"
+                for row in chosen.head(SHOWN).to_dict("records")
+            )
+            more = f" and {len(chosen) - SHOWN} more" if len(chosen) > SHOWN else ""
+            sentences.append(f"{begin} clearly {word} {listed or 'no class'}{more}.")
+        moved = confusions[(confusions[CELL] == list(names)).all(axis=1)]
+        if len(moved):
+            row = moved.iloc[0]
+            direction = "more" if row["more_images"] > 0 else "fewer"
+            sentences.append(
+                f"{begin} answers {row['answered']} for {abs(row['more_images']):.1f} {direction} "
+                f"images of {row['class_name']}, the confusion that moved most."
+            )
+        first = only(poison, metric="first_wrong_entry", **place)
+        if len(first):
+            earliest = first.loc[first["mean"].idxmin()]
+            sentences.append(
+                f"{where(place)}, {cell_words(place)}: the first wrong image enters the memory of "
+                f"{earliest['class_name']} after {earliest['mean']:.0f} images on average, the "
+                "earliest of all classes."
+            )
+    for row in only(start, **DYNAMIC).to_dict("records"):
+        sentences.append(
+            f"{where(row)}, {cell_words(row)}: in the {row['window']} of the stream the dynamic "
+            f"memory {verdict(row)} against text alone, {said(row, ' points', signed=True)}."
+        )
+    return sentences

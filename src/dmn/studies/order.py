@@ -1,0 +1,263 @@
+"""Stream order: what the dynamic memory is worth where test images do not come at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.randomness import generator
+from dmn.studies._comparisons import (
+    CELL,
+    DYNAMIC,
+    PLACE,
+    cell_words,
+    differences,
+    gains,
+    only,
+    said,
+    tally,
+    where,
+)
+from dmn.study import Cell, Measurement, Part, Report, StudyData, StudySettings, stream_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dmn.experiment import Experiment, Run
+
+TITLE = "Stream order"
+QUESTION = "Does the dynamic memory survive sorted, correlated or drifting streams?"
+NEEDS = ("few_shot", "shifts")
+TABLES = ("order", "domains")
+FIGURES = ("gain_by_order", "accuracy_after_the_change")
+
+
+class Settings(StudySettings):
+    """Which orders are drawn."""
+
+    concentrations: list[float] = Field(
+        [10.0, 1.0, 0.1],
+        description="Dirichlet parameters of correlated streams; less is more correlated",
+    )
+    bursts: list[int] = Field([5, 20], description="images of one class in a row, at most")
+    severity: int = Field(5, ge=1, le=5, description="of the corruption that a stream changes to")
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def sorted_by_class(labels: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    """Return rows [N] class after class, in random order of classes and within a class."""
+    return np.concatenate([draws.permutation(rows) for rows in _by_class(labels, draws)])
+
+
+def correlated(labels: np.ndarray, draws: np.random.Generator, concentration: float) -> np.ndarray:
+    """Return rows [N] in as many chunks as classes, each class spread by a Dirichlet draw.
+
+    As in the literature on test-time adaptation (Gong et al., arXiv 2208.05117): shares of a class
+    over the chunks are Dirichlet; in a chunk the classes follow one another.
+    """
+    classes = _by_class(labels, draws)
+    chunks: list[list[np.ndarray]] = [[] for _ in classes]
+    for rows in classes:
+        shares = draws.dirichlet(np.full(len(classes), concentration))
+        ends = (shares.cumsum()[:-1] * len(rows)).round().astype(int)
+        for chunk, piece in zip(chunks, np.split(draws.permutation(rows), ends), strict=True):
+            chunk.append(piece)
+    pieces = [chunk[i] for chunk in chunks for i in draws.permutation(len(chunk))]
+    return np.concatenate(pieces)
+
+
+def in_bursts(labels: np.ndarray, draws: np.random.Generator, length: int) -> np.ndarray:
+    """Return rows [N] in runs of one class, `length` long or shorter, in random order."""
+    runs = [
+        rows[start : start + length]
+        for rows in map(draws.permutation, _by_class(labels, draws))
+        for start in range(0, len(rows), length)
+    ]
+    return np.concatenate([runs[i] for i in draws.permutation(len(runs))])
+
+
+def _by_class(labels: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
+    classes = draws.permutation(np.unique(labels))
+    return [np.flatnonzero(labels == c) for c in classes]
+
+
+def arrangements(labels: np.ndarray, seed: int, settings: Settings) -> dict[str, np.ndarray]:
+    """Return the orders of one seed by name; labels decide when an image comes, never an answer."""
+
+    def draws(name: str) -> np.random.Generator:
+        return generator(seed, "stream order", name, len(labels))
+
+    found = {
+        "random": stream_order(seed, len(labels)),
+        "sorted by class": sorted_by_class(labels, draws("sorted")),
+    }
+    for value in settings.concentrations:
+        name = f"Dirichlet {value:g}"
+        found[name] = correlated(labels, draws(name), value)
+    for length in settings.bursts:
+        name = f"bursts of {length}"
+        found[name] = in_bursts(labels, draws(name), length)
+    return found
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Run each arrangement over the orders, then streams whose domain changes half-way."""
+    import pandas as pd
+
+    from dmn.experiment import Experiment
+
+    rows: list[dict[str, Any]] = []
+    for cell in _cells(data, config):
+        experiment = Experiment(data, config, cell)
+        for seed in orders[: settings.orders]:
+            for name, order in arrangements(data.test.labels, seed, settings).items():
+                run = experiment.run(seed, order=order)
+                rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
+            for (kind, severity), part in data.shifts.items():
+                if severity == settings.severity:
+                    rows += _domains(experiment, seed, kind, part)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _cells(data: StudyData, config: Config) -> list[Cell]:
+    from dmn.experiment import largest, study_cells
+
+    found = list(study_cells(data, config))
+    chosen = [largest(found, "zero_shot"), largest(found, "training_free")]
+    return [cell for cell in chosen if cell is not None]
+
+
+def _domains(experiment: Experiment, seed: int, kind: str, shifted: Part) -> list[dict[str, Any]]:
+    """Return accuracy on the corrupted half of the images: last in the stream, mixed, or alone.
+
+    In all three streams the same images are clean and the same corrupted.
+    """
+    from dmn.experiment import take
+
+    clean = experiment.data.test
+    N = len(clean)
+    order = stream_order(seed, N)
+    first, second = order[: N // 2], order[N // 2 :]
+    views = clean.views.copy()
+    views[second] = shifted.views[second]
+    mixed = generator(seed, "stream order", "mixed", N).permutation(N)
+    both = Part(views, clean.labels, clean.ids)
+    runs: dict[str, tuple[Run, np.ndarray]] = {
+        "clean, then corrupted": (
+            experiment.run(seed, both, np.concatenate([first, second])),
+            second,
+        ),
+        "mixed": (experiment.run(seed, both, mixed), second),
+        "corrupted only": (
+            experiment.run(seed, take(both, second), np.arange(len(second))),
+            np.arange(len(second)),
+        ),
+    }
+    found = []
+    for name, (run, corrupted) in runs.items():
+        found += run.accuracy_rows(corrupted, stream=name, part="corrupted", corruption=kind)
+    return found
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate gains over text alone in each order, and accuracy after a change of domain."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+
+    rows = rows[rows["metric"] == "accuracy"]
+    whole, later = (rows[rows["part"] == part] for part in ("whole", "corrupted"))
+    table = gains(whole, [*CELL, "stream"])
+    drawn = table[table["weights"].isin(["none", "validation"]) & (table["component"] != "static")]
+    drawn_figures = {
+        "gain_by_order": figures.dots(
+            drawn,
+            "stream",
+            caption="Gain over text alone in accuracy, by the order of the stream.",
+            panels=[*PLACE, "setting"],
+            x_label="gain over text alone (points)",
+            reference=0.0,
+            table="order",
+        )
+    }
+    changed = _after_change(later)
+    if not changed.empty:
+        drawn_figures["accuracy_after_the_change"] = figures.dots(
+            only(changed, **DYNAMIC),
+            "corruption",
+            series=["stream"],
+            caption="Dynamic memory on the corrupted half of the images: gain over text alone "
+            "where clean images came first, were mixed in, or were left out.",
+            panels=[*PLACE, "setting"],
+            x_label="gain over text alone (points)",
+            reference=0.0,
+            table="domains",
+        )
+    tables = {
+        "order": describe(
+            table,
+            "Gain over text alone by the order of the stream, paired by split and order seed.",
+            unit="points",
+        ),
+        "domains": describe(
+            changed,
+            "Gain over text alone on the corrupted half of a stream that is clean at first.",
+            unit="points",
+        )
+        if not changed.empty
+        else changed,
+    }
+    return Report(tables, drawn_figures, _findings(whole, table, later))
+
+
+def _after_change(later: pd.DataFrame) -> pd.DataFrame:
+    if later.empty:
+        return later
+    return gains(later, [*CELL, "corruption", "stream"])
+
+
+def _findings(whole: pd.DataFrame, table: pd.DataFrame, later: pd.DataFrame) -> list[str]:
+    sentences = []
+    others = [name for name in whole["stream"].unique() if name != "random"]
+    changes = differences(
+        whole,
+        CELL,
+        [(n, {"stream": n} | DYNAMIC, {"stream": "random"} | DYNAMIC) for n in others],
+    )
+    for names, part in only(table, **DYNAMIC).groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        begin = f"{where(place)}, {cell_words(place)}"
+        sentences.append(
+            f"{begin}: over the orders of the stream, the dynamic memory alone against text alone "
+            f"{tally(part.to_dict('records'), 'stream')}."
+        )
+        own = only(changes, **place)
+        worst = own.loc[own["mean"].idxmin()]
+        sentences.append(
+            f"{begin}: of all orders, {worst['comparison']} costs the dynamic memory most against "
+            f"random order, {said(worst, ' points', signed=True)}."
+        )
+    if later.empty:
+        return sentences
+    carried = [
+        (
+            "clean images first",
+            {"stream": "clean, then corrupted"} | DYNAMIC,
+            {"stream": "corrupted only"} | DYNAMIC,
+        )
+    ]
+    changes = differences(later, [*CELL, "corruption"], carried)
+    for names, part in changes.groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        sentences.append(
+            f"{where(place)}, {cell_words(place)}: on corrupted images, a memory that clean images "
+            f"filled first, against a fresh one, {tally(part.to_dict('records'), 'corruption')}."
+        )
+    return sentences

@@ -1,0 +1,368 @@
+"""Peers in the same harness: same features, same shots, same validation images, same orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings, stream_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Peers"
+QUESTION = "How do other methods fare on the same features, and what does an answer cost?"
+NEEDS = ("few_shot", "projection")
+TABLES = ("peers", "against_dmn", "cost")
+FIGURES = ("peers", "accuracy_against_cost")
+
+
+class Settings(StudySettings):
+    """How much of the design is run."""
+
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    shots: list[int] = Field(
+        [], description="K for which peers are run; empty: all that the configuration has"
+    )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every peer gets, unit norm and float64: x [N, D], text [C, D], validation of a cell."""
+
+    data: StudyData
+    cell: Cell
+    x: np.ndarray
+    text: np.ndarray
+    x_val: np.ndarray | None
+    val_labels: np.ndarray
+
+    @property
+    def clip(self) -> np.ndarray:
+        """CLIP's logits [N, C] of the test images."""
+        return self.data.logit_scale * self.x @ self.text.T
+
+    @property
+    def clip_val(self) -> np.ndarray:
+        """CLIP's logits [M, C] of the validation images."""
+        return self.data.logit_scale * self.x_val @ self.text.T
+
+    @property
+    def shots(self) -> np.ndarray:
+        """Plain shots [C, K, D]."""
+        return _unit(self.data.memory[self.cell.shots])
+
+    @property
+    def views(self) -> np.ndarray:
+        """All cached views of the shots, [C, K, V, D]."""
+        assert self.data.train is not None
+        return self.data.train[:, : self.cell.shots]
+
+
+# answers [N] by kind of weights
+Answers = dict[str, np.ndarray]
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Run every peer in the cells that it can serve, and DMN itself."""
+    import pandas as pd
+
+    from dmn.experiment import study_cells
+
+    rows: list[dict[str, Any]] = []
+    used = orders[: settings.orders]
+    for cell in study_cells(data, config):
+        if cell.shots and settings.shots and cell.shots not in settings.shots:
+            continue
+        if cell.setting in ("zero_shot", "training_free"):
+            rows += _peer_rows(data, config, cell, used)
+        rows += _dmn_rows(data, config, cell, used)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _peer_rows(
+    data: StudyData, config: Config, cell: Cell, orders: Sequence[int]
+) -> list[dict[str, Any]]:
+    bench = _bench(data, config, cell)
+    if cell.shots:
+        found = {
+            "tip_adapter": _tip_adapter(bench),
+            "tip_adapter_f": _tip_adapter_f(bench),
+            "nearest_class_mean": _nearest_mean(bench),
+            "linear_probe": _linear_probe(bench),
+        }
+        # they know no order: the same answers count for each
+        answers = {name: [one] * len(orders) for name, one in found.items()}
+    else:
+        clip = {"none": bench.clip.argmax(axis=1)}
+        answers = {
+            "zero_shot_clip": [clip] * len(orders),
+            "tda": [_tda(bench, seed) for seed in orders],
+        }
+    rows = []
+    for name, by_order in answers.items():
+        setting = "few_shot" if name == "tip_adapter_f" else cell.setting
+        for seed, kinds in zip(orders, by_order, strict=True):
+            keys = {"order_seed": seed} | cell.keys() | {"setting": setting, "component": "peer"}
+            for weights, predicted in kinds.items():
+                right = int((predicted == data.test.labels).sum())
+                measured = {"metric": "accuracy", "value": 100 * right / len(predicted)}
+                named = {"method": name, "weights": weights, "n": len(predicted)}
+                rows.append(keys | named | measured)
+            for metric, count in _cost(name, bench).items():
+                named = {"method": name, "weights": "none", "n": 1}
+                rows.append(keys | named | {"metric": metric, "value": float(count)})
+    return rows
+
+
+def _bench(data: StudyData, config: Config, cell: Cell) -> Bench:
+    from dmn.experiment import validation_part
+
+    part = validation_part(data, config, cell)
+    return Bench(
+        data,
+        cell,
+        _unit(data.test.views[:, 0]),
+        _unit(data.text),
+        None if part is None else _unit(part.views[:, 0]),
+        np.zeros(0, dtype=np.int64) if part is None else part.labels,
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    wide = vectors.astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=-1, keepdims=True)
+
+
+def _tip_adapter(bench: Bench, keys: np.ndarray | None = None) -> Answers:
+    from dmn.peers import tip_adapter
+
+    keys = tip_adapter.build_keys(bench.views) if keys is None else keys
+    affinity = bench.x @ keys.T
+    answers = {"fixed": tip_adapter.logits(affinity, bench.clip).argmax(axis=1)}
+    if bench.x_val is not None:
+        chosen = tip_adapter.select(bench.x_val @ keys.T, bench.clip_val, bench.val_labels)
+        answers["validation"] = tip_adapter.logits(affinity, bench.clip, *chosen).argmax(axis=1)
+    return answers
+
+
+def _tip_adapter_f(bench: Bench) -> Answers:
+    from dmn.peers import tip_adapter
+
+    keys = tip_adapter.build_keys(bench.views)
+    scale, seed = bench.data.logit_scale, bench.data.split_seed
+    return _tip_adapter(bench, tip_adapter.fine_tune(keys, bench.views, bench.text, scale, seed))
+
+
+def _nearest_mean(bench: Bench) -> Answers:
+    from dmn.peers import nearest_mean
+
+    scores = nearest_mean.logits(bench.x, bench.shots, bench.data.logit_scale)
+    return {"none": scores.argmax(axis=1)}
+
+
+def _linear_probe(bench: Bench) -> Answers:
+    from dmn.peers import linear_probe
+
+    shots = bench.shots
+    answers = {"fixed": linear_probe.logits(bench.x, linear_probe.fit(shots)).argmax(axis=1)}
+    if bench.x_val is not None:
+        strength = linear_probe.select(shots, bench.x_val, bench.val_labels)
+        fitted = linear_probe.fit(shots, strength)
+        answers["validation"] = linear_probe.logits(bench.x, fitted).argmax(axis=1)
+    return answers
+
+
+def _tda(bench: Bench, order_seed: int) -> Answers:
+    from dmn.peers import tda
+
+    order = stream_order(order_seed, len(bench.x))
+    said = tda.run(bench.x[order], bench.clip[order])
+    positive, negative = np.empty_like(said[0]), np.empty_like(said[1])
+    positive[order], negative[order] = said
+    answers = {"fixed": tda.combine(bench.clip, positive, negative).argmax(axis=1)}
+    if bench.x_val is not None:
+        order = stream_order(order_seed, len(bench.x_val), "validation")
+        clip = bench.clip_val[order]
+        chosen = tda.select(clip, *tda.run(bench.x_val[order], clip), bench.val_labels[order])
+        fused = tda.combine(bench.clip, positive, negative, chosen)
+        answers["validation"] = fused.argmax(axis=1)
+    return answers
+
+
+def _cost(name: str, bench: Bench) -> dict[str, int]:
+    """Return counts for one test image: passes through the encoder, multiply-adds, numbers kept."""
+    from dmn.peers import linear_probe, nearest_mean, tda, tip_adapter
+
+    C, D = bench.text.shape
+    costs = {
+        "zero_shot_clip": lambda: {"operations": C * D, "numbers": 0},
+        "tip_adapter": lambda: tip_adapter.cost(C, bench.cell.shots, D),
+        "tip_adapter_f": lambda: tip_adapter.cost(C, bench.cell.shots, D),
+        "nearest_class_mean": lambda: nearest_mean.cost(C, D),
+        "linear_probe": lambda: linear_probe.cost(C, D),
+        "tda": lambda: tda.cost(C, D),
+    }
+    return {"encodings": 1} | costs[name]()
+
+
+def _dmn_rows(
+    data: StudyData, config: Config, cell: Cell, orders: Sequence[int]
+) -> list[dict[str, Any]]:
+    from dmn.experiment import Experiment
+
+    rows = []
+    for run in Experiment(data, config, cell, fusions=("fixed", "validation")).runs(orders):
+        for row in run.accuracy_rows(method="dmn"):
+            if row["component"] == "fused":
+                rows.append(row)
+        for metric, count in _dmn_cost(data, config, cell).items():
+            measured = {"metric": metric, "value": float(count), "n": 1}
+            rows.append(run.keys(("fused", "none"), method="dmn") | measured)
+    return rows
+
+
+def _dmn_cost(data: StudyData, config: Config, cell: Cell) -> dict[str, int]:
+    """Return the cost of a full memory: similarities and weighted sums of both memories."""
+    C, D = data.text.shape
+    V = data.test.views.shape[1]
+    dynamic, static = config.model.length + 1 + cell.shots, (1 + cell.shots) if cell.shots else 0
+    slots = C * (dynamic + static)
+    return {
+        "encodings": V,
+        "operations": V * C * D + 2 * slots * D + C * D * (2 if static else 1),
+        "numbers": C * D * (config.model.length + cell.shots),
+    }
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate accuracy and cost of every method, and paired differences to DMN."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+    from dmn.statistics import summarise
+
+    accuracy = rows[rows["metric"] == "accuracy"]
+    table = summarise(accuracy, [*CELL, "method", "weights"])
+    against = _against_dmn(accuracy)
+    cost = _cost_table(rows)
+    drawn = table[table["weights"] != "fixed"]
+    bench = drawn[drawn["shots"].isin([0, drawn["shots"].max()])]
+    tables = {
+        "peers": describe(
+            table,
+            "Accuracy of each method, with its paper's settings (fixed) and with strengths chosen "
+            "on the same validation images.",
+            best="max",
+            within=CELL,
+            unit="%",
+        ),
+        "against_dmn": describe(
+            against,
+            "DMN minus each method with as many shots, paired by split and order seed.",
+            unit="points",
+        ),
+        "cost": describe(
+            cost,
+            "Cost of one test image: passes through the image encoder, multiply-adds beyond them, "
+            "and numbers kept in memory.",
+            decimals=0,
+        ),
+    }
+    drawings = {
+        "peers": figures.lines(
+            drawn,
+            "shots",
+            series=["method"],
+            caption="Accuracy of each method against shots; strengths chosen on validation images "
+            "where a method has any.",
+            panels=[*PLACE, "setting"],
+            x_label="shots per class",
+            table="peers",
+        ),
+        "accuracy_against_cost": figures.scatter(
+            bench.merge(cost, on=[*CELL, "method"]),
+            "operations",
+            "mean",
+            series=["method"],
+            caption="Accuracy against multiply-adds an image beyond its encoding, without and "
+            "with the most shots. DMN and no other needs several encodings of an image.",
+            x_label="multiply-adds an image, without the encoder",
+            log_x=True,
+            table="cost",
+        ),
+    }
+    return Report(tables, drawings, _findings(against, cost))
+
+
+def _cost_table(rows: pd.DataFrame) -> pd.DataFrame:
+    part = rows[rows["metric"].isin(["encodings", "operations", "numbers"])]
+    keys = [*CELL, "method"]
+    counts = part.groupby([*keys, "metric"], sort=False)["value"].first().unstack()
+    order = part[keys].drop_duplicates()
+    return order.merge(counts.reset_index(), on=keys).reset_index(drop=True)
+
+
+def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Return DMN minus each peer; both with validation weights, or else the peer's only ones.
+
+    A peer that is not trained stands against training-free DMN, a trained one against few-shot.
+    """
+    import pandas as pd
+
+    found = []
+    for name in accuracy["method"].unique():
+        if name == "dmn":
+            continue
+        own = accuracy[accuracy["method"] == name]
+        for weights in ("validation", "none", "fixed"):
+            peer = own[own["weights"] == weights]
+            if len(peer):
+                break
+        control = "fixed" if weights == "fixed" else "validation"
+        dmn = accuracy[(accuracy["method"] == "dmn") & (accuracy["weights"] == control)]
+        both = pd.concat([dmn, peer])
+        table = differences(both, CELL, [(name, {"method": "dmn"}, {"method": name})])
+        if len(table):
+            found.append(table.rename(columns={"comparison": "method"}).assign(weights=weights))
+    if not found:
+        return pd.DataFrame(columns=[*CELL, "method", "weights", "mean", "low", "high"])
+    table = pd.concat(found, ignore_index=True)
+    first = [*CELL, "method", "weights"]
+    return table[[*first, *(c for c in table.columns if c not in first)]]
+
+
+def _findings(against: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
+    from dmn.report.words import words
+
+    sentences = []
+    for row in against.to_dict("records"):
+        shown = verdict(row, "is ahead of", "is behind")
+        shown = shown.replace("makes no clear difference", "is level with")
+        sentences.append(
+            f"{where(row)}, {cell_words(row)}: DMN {shown} {words(row['method'])}, "
+            f"{said(row, ' points', signed=True)}."
+        )
+    for names, part in cost.groupby(PLACE, sort=False):
+        place = dict(zip(PLACE, names, strict=True))
+        dmn = part[part["method"] == "dmn"]
+        most = dmn.loc[dmn["operations"].idxmax()]
+        rest = part[(part["method"] != "dmn") & (part["shots"] == most["shots"])]
+        if len(rest):
+            dearest = rest.loc[rest["operations"].idxmax()]
+            sentences.append(
+                f"{where(place)}: an answer of DMN {cell_words(most)} takes "
+                f"{int(most['encodings'])} encodings and {int(most['operations']):,} multiply-adds; "
+                f"{words(dearest['method'])}, the dearest peer, 1 encoding and "
+                f"{int(dearest['operations']):,}."
+            )
+    return sentences

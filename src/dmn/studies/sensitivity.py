@@ -1,0 +1,232 @@
+"""Sensitivity: one setting of the method changed at a time, at the largest number of shots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import PLACE, said, where
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from dmn.projections import Projections
+
+TITLE = "Sensitivity"
+QUESTION = "Which settings of the method matter, and are the paper's good ones here?"
+NEEDS = ("few_shot", "projection")
+TABLES = ("sensitivity", "projections")
+FIGURES = ("sensitivity", "projections")
+READOUTS = ("similarity", "center", "entropy")
+
+
+class Settings(StudySettings):
+    """The values tried; each with all else as configured."""
+
+    beta: list[float] = Field(
+        [0.5, 1.5, 3.5, 5.5, 7.5, 10.5], description="sharpness, the paper's values"
+    )
+    views: list[int] = Field([1, 2, 4, 8, 16, 32], description="views used, of those cached")
+    view_share: list[float] = Field(
+        [0.1, 0.25, 0.5, 1.0], description="share of views kept; at least one view must be left"
+    )
+    kinds: list[str] = Field(["bias", "linear"], description="projections trained in the study")
+    positions: list[str] = Field(
+        ["query", "key", "value", "qkv", "output", "all"], description="where projections act"
+    )
+    orders: int = Field(3, ge=1, description="order seeds of a group that are used, at most")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One value of one parameter, in one cell, and the options that make it so."""
+
+    parameter: str
+    level: str
+    cell: Cell
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Run each trial over a few orders, with weights of its own chosen on validation images."""
+    import pandas as pd
+
+    from dmn.experiment import Experiment
+
+    rows: list[dict[str, Any]] = []
+    for trial in _trials(data, config, settings):
+        experiment = Experiment(data, config, trial.cell, **trial.options)
+        for run in experiment.runs(orders[: settings.orders]):
+            rows += run.accuracy_rows(parameter=trial.parameter, level=trial.level)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _trials(data: StudyData, config: Config, settings: Settings) -> Iterator[Trial]:
+    from dmn.experiment import largest, study_cells
+
+    found = list(study_cells(data, config))
+    free = largest(found, "training_free") or largest(found, "zero_shot")
+    if free is not None:
+        for beta in settings.beta:
+            yield Trial("beta", f"{beta:g}", free, {"beta": beta})
+        yield from _view_trials(data, config, settings, free)
+    for cell in found:
+        if cell.setting in ("zero_shot", "training_free"):
+            yield Trial("shots", str(cell.shots), cell)
+        if cell in (free, largest(found, "zero_shot")):
+            for readout in READOUTS:
+                # the readout by entropy is defined without shots only
+                if readout != "entropy" or cell.shots == 0:
+                    name = f"readout, {cell.setting.replace('_', '-')}"
+                    yield Trial(name, readout, cell, {"readout": readout})
+    trained = largest(found, "few_shot")
+    if trained is not None:
+        yield from _projection_trials(data, config, settings, trained)
+
+
+def _view_trials(
+    data: StudyData, config: Config, settings: Settings, cell: Cell
+) -> Iterator[Trial]:
+    cached = data.test.views.shape[1]
+    for views in settings.views:
+        if views <= cached:
+            # few views: the share that leaves one of them, as the configured one would leave none
+            share = max(config.model.view_share, 1 / views)
+            yield Trial("views", str(views), cell, {"views": views, "view_share": share})
+    for share in settings.view_share:
+        if int(cached * share) >= 1:
+            yield Trial("share of views kept", f"{share:g}", cell, {"view_share": share})
+
+
+def _projection_trials(
+    data: StudyData, config: Config, settings: Settings, cell: Cell
+) -> Iterator[Trial]:
+    for kind in settings.kinds:
+        for position in settings.positions:
+            options = {
+                "projections": train(data, config, cell, kind, position),
+                "position": position,
+            }
+            yield Trial(f"projection, {kind}", position, cell, options)
+    own = config.model.projection, config.model.position
+    for hidden in (False, True):
+        name = "left out" if hidden else "kept"
+        options = {"projections": train(data, config, cell, *own, leave_one_out=hidden)}
+        yield Trial("own entry in training", name, cell, options)
+
+
+def train(
+    data: StudyData,
+    config: Config,
+    cell: Cell,
+    kind: str,
+    position: str,
+    leave_one_out: bool | None = None,
+) -> Projections:
+    """Train projections on the shots of a cell as the pipeline does, at another kind or place."""
+    import torch
+
+    from dmn.projections import Projections
+    from dmn.randomness import generator
+    from dmn.stages.projection import schedule
+    from dmn.training import train_projections
+
+    assert data.train is not None
+    rate, epochs = schedule(config, data.dataset, cell.shots)
+    result = train_projections(
+        torch.from_numpy(data.text),
+        torch.from_numpy(np.ascontiguousarray(data.train[:, : cell.shots])),
+        kind=kind,  # type: ignore[arg-type]
+        position=position,
+        learning_rate=rate,
+        epochs=epochs,
+        batch_size=config.training.batch_size,
+        weight_decay=config.training.weight_decay,
+        leave_one_out=config.training.leave_one_out if leave_one_out is None else leave_one_out,
+        beta=config.model.beta,
+        logit_scale=data.logit_scale,
+        generator=generator(cell.training_seed or 0, "training", cell.shots),
+        dtype=getattr(torch, config.numerics.dtype),
+        device=config.numerics.device,
+    )
+    # rounded as the pipeline's artifact is
+    tensors = {n: t.to("cpu", torch.float32) for n, t in result.projections.tensors().items()}
+    return (Projections.bias if kind == "bias" else Projections.linear)(**tensors)
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate accuracy for each value of each parameter; projections by kind and position."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+    from dmn.statistics import summarise
+
+    rows = rows[(rows["metric"] == "accuracy") & (rows["weights"] != "oracle")]
+    keys = [*PLACE, "parameter", "level", "setting", "shots", "component", "weights"]
+    table = summarise(rows.astype({"level": str}), keys)
+    trained = table["parameter"].str.startswith(("projection", "own entry"))
+    plain, projections = table[~trained], table[trained]
+    drawn = {"sensitivity": _grid(plain)}
+    if len(projections):
+        shown = projections[
+            projections["parameter"].str.startswith("projection")
+            & (projections["weights"] != "fixed")
+        ]
+        drawn["projections"] = figures.dots(
+            shown,
+            "level",
+            caption="Accuracy by the position of the projections, class-wise biases and linear "
+            "layers, with the most shots.",
+            panels=[*PLACE, "parameter"],
+            table="projections",
+        )
+    how = {"best": "max", "within": [*PLACE, "parameter", "component", "weights"], "unit": "%"}
+    tables = {
+        "sensitivity": describe(
+            plain, "Accuracy with one setting changed, all else as configured.", **how
+        ),
+        "projections": describe(
+            projections,
+            "Accuracy by kind and position of the projections, and with a training image's own "
+            "entry left out of the static memory while it is trained on.",
+            **how,
+        ),
+    }
+    return Report(tables, drawn, _findings(table))
+
+
+def _grid(plain: pd.DataFrame) -> Figure:
+    from dmn.report import figures
+
+    return figures.dots(
+        plain[plain["weights"] != "fixed"],
+        "level",
+        caption="Accuracy with one setting changed at a time, all else as configured.",
+        panels=[*PLACE, "parameter"],
+        table="sensitivity",
+    )
+
+
+def _findings(table: pd.DataFrame) -> list[str]:
+    sentences = []
+    fused = table[(table["component"] == "fused") & (table["weights"] == "validation")]
+    if fused.empty:
+        fused = table[(table["component"] == "fused") & (table["weights"] == "fixed")]
+    for names, part in fused.groupby([*PLACE, "parameter"], sort=False):
+        place = dict(zip([*PLACE, "parameter"], names, strict=True))
+        best, worst = part.loc[part["mean"].idxmax()], part.loc[part["mean"].idxmin()]
+        sentences.append(
+            f"{where(place)}, {place['parameter']}: the fusion is best at {best['level']}, "
+            f"{said(best)}, and worst at {worst['level']}, {said(worst)}."
+        )
+    return sentences

@@ -1,0 +1,151 @@
+"""Distribution shift: the dynamic memory's gain against how far the shift is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import (
+    CELL,
+    DYNAMIC,
+    PLACE,
+    TEXT,
+    cell_words,
+    gains,
+    only,
+    said,
+    tally,
+    where,
+)
+from dmn.study import Measurement, Report, StudyData, StudySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Distribution shift"
+QUESTION = "Does adapting to the test stream pay more, the further the images have moved?"
+NEEDS = ("few_shot", "shifts")
+TABLES = ("shift",)
+FIGURES = ("gain_under_shift", "gain_against_distance")
+
+
+class Settings(StudySettings):
+    """How much of the design is run."""
+
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Run zero-shot and the largest training-free cell on every corruption and severity.
+
+    Validation weights come from clean images: a deployed model has no others.
+    """
+    import pandas as pd
+
+    from dmn.experiment import Experiment, largest, study_cells
+
+    found = list(study_cells(data, config))
+    rows: list[dict[str, Any]] = []
+    for cell in (largest(found, "zero_shot"), largest(found, "training_free")):
+        if cell is None:
+            continue
+        experiment = Experiment(data, config, cell)
+        for run in experiment.runs(orders[: settings.orders]):
+            rows += run.accuracy_rows(corruption="none", severity=0)
+        for (kind, severity), part in data.shifts.items():
+            for run in experiment.runs(orders[: settings.orders], part):
+                rows += run.accuracy_rows(corruption=kind, severity=severity)
+    return Measurement(pd.DataFrame(rows))
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate gains over text alone under each shift, beside how far text alone falls."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+
+    keys = [*CELL, "corruption", "severity"]
+    rows = rows[rows["metric"] == "accuracy"]
+    table = gains(rows, keys).merge(_distance(rows, keys), on=keys)
+    leading = [*keys, "text_accuracy", "text_drop"]
+    table = table[[*leading, *(c for c in table.columns if c not in leading)]]
+    dynamic = only(table, **DYNAMIC)
+    shifted = dynamic[dynamic["corruption"] != "none"]
+    drawn = {
+        "gain_under_shift": figures.lines(
+            shifted,
+            "severity",
+            series=["corruption"],
+            caption="Gain of the dynamic memory alone over text alone, by corruption and severity.",
+            panels=[*PLACE, "setting"],
+            y_label="gain over text alone (points)",
+            scale="ordinal",
+            reference=0.0,
+            table="shift",
+        ),
+        "gain_against_distance": figures.scatter(
+            dynamic,
+            "text_drop",
+            "mean",
+            series=["corruption"],
+            caption="The same gain against how far the images have moved: the accuracy that text "
+            "alone loses to the corruption.",
+            panels=[*PLACE, "setting"],
+            x_label="loss of text alone (points)",
+            y_label="gain over text alone (points)",
+            reference=0.0,
+            table="shift",
+        ),
+    }
+    printed = describe(
+        table,
+        "Gain over text alone under each corruption, with the accuracy of text alone and what it "
+        "loses to the corruption.",
+        unit="points",
+    )
+    return Report({"shift": printed}, drawn, _findings(dynamic))
+
+
+def _distance(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the accuracy of text alone under each shift, and its loss against clean images."""
+    text = only(rows, **TEXT).groupby(keys, sort=False)["value"].mean()
+    table = text.rename("text_accuracy").reset_index()
+    clean = table[table["corruption"] == "none"].set_index(CELL)["text_accuracy"]
+    before = clean.loc[list(table[CELL].itertuples(index=False, name=None))].to_numpy()
+    return table.assign(text_drop=before - table["text_accuracy"])
+
+
+def _findings(dynamic: pd.DataFrame) -> list[str]:
+    sentences = []
+    for names, part in dynamic.groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        start = f"{where(place)}, {cell_words(place)}"
+        shifted = part[part["corruption"] != "none"]
+        kinds = shifted.assign(
+            shift=shifted["corruption"] + " " + shifted["severity"].astype(str)
+        ).to_dict("records")
+        sentences.append(
+            f"{start}: the dynamic memory alone against text alone {tally(kinds, 'shift')}."
+        )
+        for word, row in (
+            ("largest gain", shifted.loc[shifted["mean"].idxmax()]),
+            ("largest loss or smallest gain", shifted.loc[shifted["mean"].idxmin()]),
+        ):
+            sentences.append(
+                f"{start}: {word} under {row['corruption']} of severity {row['severity']}, where "
+                f"text alone loses {row['text_drop']:.1f} points: "
+                f"{said(row, ' points', signed=True)}."
+            )
+        if len(shifted) > 2:
+            r = float(np.corrcoef(shifted["text_drop"], shifted["mean"])[0, 1])
+            sentences.append(
+                f"{start}: over the shifts, gain and loss of text alone correlate with r = {r:.2f}."
+            )
+    return sentences
