@@ -1,0 +1,82 @@
+"""Running the tools that an audit asks: git, Snakemake, DVC."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dmn.errors import DataError
+
+BIN = Path(sys.executable).parent
+LAST_LINES = 15
+# a copy of the sources for a rebuild holds none of these
+NOT_SOURCES = (".git", ".venv", ".snakemake", ".dvc/cache", ".dvc/tmp", "data", "reports", "logs")
+
+
+def environment(root: Path, changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a tool: this interpreter's programs, the sources of `root`."""
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    own = {"PATH": path, "PYTHONPATH": str(root / "src"), "DVC_NO_ANALYTICS": "true"}
+    return {**os.environ, **own, **(changes or {})}
+
+
+def run(
+    command: Sequence[str], root: Path, changes: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in `root`, its output kept as text, its errors among it."""
+    return subprocess.run(
+        list(command),
+        cwd=root,
+        env=environment(root, changes),
+        text=True,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+
+
+def snakemake(*arguments: str) -> list[str]:
+    """Return the command line of this environment's Snakemake."""
+    return [sys.executable, "-m", "snakemake", *arguments]
+
+
+def last_lines(text: str) -> str:
+    """Return the end of a tool's output, where the reason of a failure stands."""
+    return "\n".join(line for line in text.splitlines()[-LAST_LINES:] if line.strip())
+
+
+def git(root: Path, *arguments: str) -> str | None:
+    """Return what git says, or None where there is no git or no repository."""
+    if shutil.which("git") is None:
+        return None
+    result = run(["git", "-c", "core.quotepath=off", *arguments], root)
+    return result.stdout if result.returncode == 0 else None
+
+
+def source_files(root: Path) -> list[str]:
+    """Return the files of the checkout that are not made by it, dirty and new ones included."""
+    listed = git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    if listed is not None:
+        return sorted(name for name in set(listed.split("\0")) if name and (root / name).is_file())
+    paths = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    return [
+        path.as_posix()
+        for path in paths
+        if not path.as_posix().startswith(tuple(f"{name}/" for name in NOT_SOURCES))
+        and "__pycache__" not in path.parts
+    ]
+
+
+def copy_sources(root: Path, target: Path) -> None:
+    """Copy the sources of a checkout, as they stand, into a new folder."""
+    names = source_files(root)
+    if "Snakefile" not in names:
+        raise DataError(f"{root} has no Snakefile; run the audit in the root of a checkout")
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, target / name)

@@ -1,0 +1,114 @@
+"""From any file back to the data: artifacts, rules, parameters and code that made it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dmn import paths
+from dmn.artifacts import read_json, sha256
+from dmn.audit.commands import git
+from dmn.audit.records import RECORDS, Record, read_records, upstream
+from dmn.audit.revision import revision
+from dmn.errors import ArtifactError, nearest
+
+MANIFEST_NAME = Path(paths.DOWNLOAD_MANIFEST).name
+
+
+def lineage(root: Path, target: str) -> dict[str, Any]:
+    """Return the chain that made `target`, causes before effects, with hashes as they are now."""
+    target = target.removeprefix("./")
+    records = read_records(root)
+    if not records:
+        raise ArtifactError(f"{RECORDS} is empty; run snakemake, or dvc pull")
+    if target not in records:
+        raise ArtifactError(f"no rule made {target!r}; {nearest(target, records)}")
+    chain = upstream(records, [target])
+    code = sorted({name for record in chain for name in record.code})
+    return {
+        "target": target,
+        "revision": revision(root),
+        "chain": [_step(root, record) for record in chain],
+        "code": [_source(root, name) for name in code],
+        "data": _data(root, chain),
+    }
+
+
+def _step(root: Path, record: Record) -> dict[str, Any]:
+    return {
+        "file": record.output,
+        "sha256": _hash(root, record.output),
+        "rule": record.rule,
+        "inputs": list(record.data),
+        "params": [_value(text) for text in record.params],
+        "command": record.command,
+        "code": list(record.code),
+    }
+
+
+def _value(text: str) -> Any:
+    """Return a recorded parameter: Snakemake stores the repr, the settings are JSON text."""
+    text = text[1:-1] if text[:1] == text[-1:] == "'" else text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _source(root: Path, name: str) -> dict[str, Any]:
+    commit = git(root, "log", "-1", "--format=%H", "--", name)
+    return {"file": name, "sha256": _hash(root, name), "commit": (commit or "").strip() or None}
+
+
+def _data(root: Path, chain: list[Record]) -> list[dict[str, Any]]:
+    """Return source, licence and hash of the downloaded files in the chain."""
+    folders = sorted({str(Path(r.output).parent) for r in chain if _is_download(r.output)})
+    manifests = (root / folder / MANIFEST_NAME for folder in folders)
+    return [read_json(path) for path in manifests if path.is_file()]
+
+
+def _is_download(name: str) -> bool:
+    return name.startswith(f"{paths.DATA}/download/")
+
+
+def _hash(root: Path, name: str) -> str | None:
+    return sha256(root / name) if (root / name).is_file() else None
+
+
+def print_lineage(found: dict[str, Any]) -> None:
+    """Print the chain for a person: files by rule, then parameters, code and data."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title=escape(found["target"]))
+    for heading in ("file", "sha256", "rule", "made from"):
+        table.add_column(heading, overflow="fold")
+    for step in found["chain"]:
+        numbers = ", ".join(step["inputs"][:3]) + (
+            f" and {len(step['inputs']) - 3} more" if len(step["inputs"]) > 3 else ""
+        )
+        row = (step["file"], (step["sha256"] or "missing")[:12], step["rule"], numbers or "-")
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+    console.print("Parameters")
+    for rule, params in _params_by_rule(found).items():
+        console.print(f"  {rule}: {params}", markup=False)
+    console.print(f"Code, {len(found['code'])} files at commit {found['revision'] or 'unknown'}")
+    for source in found["code"]:
+        commit = (source["commit"] or "not committed")[:12]
+        console.print(f"  {source['sha256'][:12]}  {commit}  {source['file']}", markup=False)
+    console.print("Data")
+    for manifest in found["data"]:
+        console.print(f"  {json.dumps(manifest, sort_keys=True)}", markup=False)
+
+
+def _params_by_rule(found: dict[str, Any]) -> dict[str, str]:
+    return {
+        step["rule"]: json.dumps(step["params"], sort_keys=True)
+        for step in found["chain"]
+        if step["params"]
+    }
