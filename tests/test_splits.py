@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmn.config import Config
 from dmn.datasets.splits import (
     Split,
     check_images,
@@ -12,6 +13,7 @@ from dmn.datasets.splits import (
     sample_shots,
 )
 from dmn.errors import DataError
+from dmn.stages.splits import draw
 
 
 def make_split(classes: int = 3, train: int = 20, val: int = 6) -> Split:
@@ -87,12 +89,12 @@ def test_missing_images_are_counted_and_named():
 @given(st.integers(0, 10**9), st.sampled_from(["nested", "authors"]))
 def test_each_class_gets_k_distinct_shots_of_its_own(seed: int, sampling: str):
     split = make_split()
-    for k, draw in sample_shots(split, seed, [1, 2, 16], sampling).items():
+    for k, drawn in sample_shots(split, seed, [1, 2, 16], sampling).items():
         for label in range(3):
-            assert len(set(draw.train[label])) == k
-            assert {split.train[i][1] for i in draw.train[label]} == {label}
-            assert len(set(draw.validation[label])) == min(k, 4)
-            assert {split.val[i][1] for i in draw.validation[label]} == {label}
+            assert len(set(drawn.train[label])) == k
+            assert {split.train[i][1] for i in drawn.train[label]} == {label}
+            assert len(set(drawn.validation[label])) == min(k, 4)
+            assert {split.val[i][1] for i in drawn.validation[label]} == {label}
 
 
 def test_nested_shots_contain_the_fewer():
@@ -126,13 +128,29 @@ def test_authors_shots_reseed_for_each_class():
 def test_validation_without_a_split_is_a_shot_for_no_k(sampling: str):
     draws = sample_shots(make_split(train=40, val=0), 1, [1, 4, 16], sampling)
     for label in range(3):
-        shots = {i for draw in draws.values() for i in draw.train[label]}
-        for draw in draws.values():
-            assert draw.validation_from == "train"
-            assert draw.validation[label]
-            assert not shots & set(draw.validation[label])
+        shots = {i for drawn in draws.values() for i in drawn.train[label]}
+        for drawn in draws.values():
+            assert drawn.validation_from == "train"
+            assert drawn.validation[label]
+            assert not shots & set(drawn.validation[label])
 
 
 def test_too_few_images_for_the_shots_are_named():
     with pytest.raises(DataError, match=r"class 0 \('class 0'\) of toy has 20 .* 32 are needed"):
         sample_shots(make_split(), 0, [32])
+
+
+@pytest.mark.parametrize("val", [6, 0])
+def test_many_validation_images_ask_for_no_more_training_images(val: int):
+    config = Config(shots=[4], splits={"validation_shots": 64})
+    drawn = draw(make_split(train=10, val=val), 0, config)
+    assert [len(rows) for rows in drawn["val"]] == [6, 6, 6]
+    assert drawn["val_from"] == ("val" if val else "train")
+    if not val:
+        shots, validation = drawn["train"]["4"], drawn["val"]
+        assert all(not set(a) & set(b) for a, b in zip(shots, validation, strict=True))
+
+
+def test_no_image_left_for_validation_is_named():
+    with pytest.raises(DataError, match=r"has 4 training images, 5 are needed"):
+        draw(make_split(train=4, val=0), 0, Config(shots=[4]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -184,31 +184,44 @@ def sample_shots(
     DataError names a class that has too few images.
     """
     wanted = sorted(set(shots))
-    classes = len(split.classes)
-    train, val = by_class(split.train, classes), by_class(split.val, classes)
-    reserve = 0 if split.val else min(max(wanted, default=0), validation_shots)
-    _check_enough(split, train, max(wanted, default=0) + reserve)
+    train = by_class(split.train, len(split.classes))
+    _check_enough(split, train, max(wanted, default=0))
     chosen = {
         k: tuple(_draw(rows, k, seed, "shots", c, sampling) for c, rows in enumerate(train))
         for k in wanted
     }
-    if not split.val:
-        val = [
-            _unused(rows, {position for k in wanted for position in chosen[k][c]}, seed, c)
-            for c, rows in enumerate(train)
-        ]
-        _check_enough(split, val, reserve)
     drawn = {}
     for k in wanted:
         kept = min(k, validation_shots)
-        validation = tuple(
-            _draw(rows, min(kept, len(rows)), seed, "validation", c, sampling)
-            if split.val
-            else tuple(rows[:kept])
-            for c, rows in enumerate(val)
-        )
-        drawn[k] = Shots(chosen[k], validation, "val" if split.val else "train")
+        validation = sample_validation(split, seed, chosen.values(), kept, sampling)
+        drawn[k] = Shots(chosen[k], *validation)
     return drawn
+
+
+def sample_validation(
+    split: Split,
+    seed: int,
+    shots: Collection[Sequence[Sequence[int]]],
+    count: int,
+    sampling: Sampling = "nested",
+) -> tuple[tuple[tuple[int, ...], ...], Literal["val", "train"]]:
+    """Return `count` validation images of each class, or all there are, and their list's name.
+
+    Without a validation list they are training images that are in none of the `shots` [C][K].
+    DataError names a class whose training images are all shots.
+    """
+    if split.val:
+        val = by_class(split.val, len(split.classes))
+        return tuple(
+            _draw(rows, min(count, len(rows)), seed, "validation", c, sampling)
+            for c, rows in enumerate(val)
+        ), "val"
+    train = by_class(split.train, len(split.classes))
+    taken = [{position for table in shots for position in table[c]} for c in range(len(train))]
+    _check_enough(split, train, 1 + max(map(len, taken), default=0))
+    return tuple(
+        tuple(_unused(rows, taken[c], seed, c)[:count]) for c, rows in enumerate(train)
+    ), "train"
 
 
 def _check_enough(split: Split, train: list[list[int]], needed: int) -> None:

@@ -8,7 +8,7 @@ from dmn.artifacts import read_json, write_json
 from dmn.config import Config, from_argument
 from dmn.datasets.images import read_split
 from dmn.datasets.registry import find_dataset, load_registry
-from dmn.datasets.splits import Split, sample_shots
+from dmn.datasets.splits import Split, sample_shots, sample_validation
 from dmn.errors import run_main
 from dmn.stages.arguments import add, add_files, add_settings, command
 
@@ -19,22 +19,19 @@ def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
     Zero-shot settings take all validation images, few-shot ones the first min(K, all) of a class.
     """
     options = config.splits
-    drawn = sample_shots(
-        split,
-        seed,
-        {*config.shots, options.validation_shots},
-        options.sampling,
-        options.validation_shots,
+    drawn = sample_shots(split, seed, config.shots, options.sampling, options.validation_shots)
+    tables = [shots.train for shots in drawn.values()]
+    validation, part = sample_validation(
+        split, seed, tables, options.validation_shots, options.sampling
     )
-    most = drawn[max(drawn)]
     train = {str(shots): [list(rows) for rows in drawn[shots].train] for shots in config.shots}
     return {
         "dataset": split.dataset,
         "seed": seed,
         "sampling": options.sampling,
         "train": train,
-        "val": [list(rows) for rows in most.validation],
-        "val_from": most.validation_from,
+        "val": [list(rows) for rows in validation],
+        "val_from": part,
     }
 
 
