@@ -26,7 +26,7 @@ from dmn.report.panels import (
     word_ticks,
 )
 from dmn.report.pictures import gallery, heatmap, reliability
-from dmn.report.style import FAINT, INK, Mark, Plot, category_marks, marks, ordered_marks
+from dmn.report.style import FAINT, INK, Mark, Plot, category_marks, in_order, marks, ordered_marks
 from dmn.report.words import in_figure, words
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def lines(
     if rows.empty:
         return nothing(caption)
     groups, names = split_panels(rows, panels), combinations(rows, series)
+    if not ordered:
+        names = in_order(names)
     drawn = ordered_marks(_ordered_labels(series, names)) if ordered else marks(names)
     plot, axes = grid(len(groups), width, height, sharey=True)
     steps = scale == "ordinal" or (scale == "auto" and _is_ordinal(rows[x].unique().tolist()))
@@ -75,12 +77,13 @@ def lines(
         if reference is not None:
             axis.axhline(reference, color=FAINT, linewidth=0.8, zorder=1)
         values = _sorted(part[x].unique().tolist()) if steps else []
-        for position, (name, how) in enumerate(zip(names, drawn, strict=True)):
-            own = select(part, series, name)
+        present = _present(part, series, names, drawn)
+        for position, (own, how) in enumerate(present):
             at = [float(values.index(v)) for v in own[x]] if steps else own[x].astype(float)
-            shift = 0.0 if band or not steps else (position - (len(names) - 1) / 2) * 0.05
+            shift = 0.0 if band or not steps else (position - (len(present) - 1) / 2) * 0.05
             _line(axis, np.asarray(at) + shift, own, how, band)
         if steps:
+            axis.set_xlim(-0.4, len(values) - 0.6)
             word_ticks(axis, values, inches)
         elif scale == "log":
             axis.set_xscale("log")
@@ -115,7 +118,7 @@ def dots(
     if rows.empty:
         return nothing(caption)
     groups = split_panels(rows, panels)
-    names = combinations(rows, series or [category])
+    names = in_order(combinations(rows, series)) if series else combinations(rows, [category])
     drawn = marks(names) if series else category_marks(names)
     lanes = len(names) if series else 1
     own_categories = [list(dict.fromkeys(part[category].tolist())) for _, part in groups]
@@ -127,11 +130,12 @@ def dots(
         categories = own_categories[0] if shared else found
         if reference is not None or bars:
             axis.axvline(reference or 0.0, color=FAINT, linewidth=0.8, zorder=1)
-        for lane, (name, how) in enumerate(zip(names, drawn, strict=True)):
-            own = select(part, series or [category], name)
-            step = 0.0 if lanes == 1 else (lane - (lanes - 1) / 2) / (lanes + 0.8)
+        present = _present(part, series or [category], names, drawn)
+        last = len(present) - 1 if series else 0
+        for lane, (own, how) in enumerate(present):
+            step = (lane - last / 2) / (last + 1.8) if last else 0.0
             y = np.array([categories.index(c) + step for c in own[category]], dtype=float)
-            (_bars if bars else _dots)(axis, y, own, how, 0.95 / (lanes + 0.8))
+            (_bars if bars else _dots)(axis, y, own, how, 0.95 / (last + 1.8))
         _category_axis(axis, categories, title)
     if category_label is None:
         category_label = words(category) if is_number(own_categories[0][0]) else ""
@@ -139,6 +143,14 @@ def dots(
     if lanes > 1:
         legend_above(plot, axes[0], drawn, "bar" if bars else "dot")
     return finish(plot, rows, [*panels, category, *series], caption, x_label, table)
+
+
+def _present(
+    rows: pd.DataFrame, keys: Sequence[str], names: Sequence[Any], drawn: Sequence[Mark]
+) -> list[tuple[pd.DataFrame, Mark]]:
+    """Return rows and mark of each series that a panel has, so that the others leave no gap."""
+    chosen = [(select(rows, keys, name), how) for name, how in zip(names, drawn, strict=True)]
+    return [(own, how) for own, how in chosen if len(own)]
 
 
 def _category_axis(axis: Any, categories: Sequence[Any], title: str) -> None:
@@ -169,7 +181,7 @@ def scatter(
     if rows.empty:
         return nothing(caption)
     groups = split_panels(rows, panels)
-    names = combinations(rows, series) if series else [("none",)]
+    names = in_order(combinations(rows, series)) if series else [("none",)]
     drawn = marks(names)
     plot, axes = grid(len(groups), width, 2.4, sharex=True, sharey=True)
     for axis, (title, part) in zip(axes, groups, strict=True):
@@ -230,10 +242,9 @@ def _line(
         options["linestyle"] = "none"
     if band:
         options["marker"] = ""
-        if _errors(rows) is not None:
-            axis.fill_between(
-                x, rows["low"], rows["high"], color=how.color, alpha=0.15, linewidth=0
-            )
+        if (errors := _errors(rows)) is not None:
+            low, high = rows["mean"] - errors[0], rows["mean"] + errors[1]
+            axis.fill_between(x, low, high, color=how.color, alpha=0.15, linewidth=0)
     elif (errors := _errors(rows)) is not None:
         axis.errorbar(x, rows["mean"], errors, fmt="none", ecolor=how.color, elinewidth=0.8)
     axis.plot(x, rows["mean"], label=how.label, **options)

@@ -78,6 +78,7 @@ def label_ends(plot: Plot, axis: Any, drawn: Sequence[Mark]) -> None:
             "linewidth": 0.5,
             "shrinkA": 0,
             "shrinkB": 3,
+            "relpos": (0.0, 0.5),
         }
         axis.annotate(
             how.label,

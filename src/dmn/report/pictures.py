@@ -97,11 +97,13 @@ def reliability(
         return nothing(caption)
     keys = [*panels, *series]
     names = combinations(rows, keys)
-    drawn = marks([name[len(panels) :] for name in names])
+    methods = list(dict.fromkeys(name[len(panels) :] for name in names))
+    by_method = dict(zip(methods, marks(methods), strict=True))
     columns = panel_columns(len(names))
     width = 0.5 + 1.95 * columns
     plot, axes = grid(len(names), width, 2.1, sharex=True, sharey=True)
-    for axis, name, how in zip(axes, names, drawn, strict=True):
+    for axis, name in zip(axes, names, strict=True):
+        how = by_method[name[len(panels) :]]
         own = select(rows, keys, name).sort_values("confidence")
         axis.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
         axis.vlines(own["confidence"], own["confidence"], own["accuracy"], how.color, alpha=0.35)
@@ -109,10 +111,17 @@ def reliability(
         size = 6 + 110 * own["share"]
         axis.plot(own["confidence"], own["accuracy"], color=how.color, linewidth=0.9)
         axis.scatter(
-            own["confidence"], own["accuracy"], s=size, c=face, edgecolors=how.color, zorder=3
+            own["confidence"],
+            own["accuracy"],
+            s=size,
+            c=face,
+            edgecolors=how.color,
+            zorder=3,
+            clip_on=False,
         )
         axis.set(xlim=(-3, 103), ylim=(-3, 103), aspect="equal")
-        axis.set_title(", ".join([*(in_figure(n) for n in name[: len(panels)]), how.label]))
+        place = ", ".join(in_figure(n) for n in name[: len(panels)])
+        axis.set_title(f"{place}\n{how.label}" if place else how.label)
     axis_labels(plot, axes, "confidence (%)", ACCURACY)
     return finish(plot, rows, keys, caption, ACCURACY, table)
 

@@ -102,7 +102,7 @@ MARKS = {
     "nearest class mean": Mark("nearest class mean", "#999933", "p", DOTTED),
     "linear probe": Mark("linear probe", "#882255", "h", DASHED),
 }
-ALIASES = {"zero shot": "text", "clip": "zero shot clip"}
+ALIASES = {"clip": "zero shot clip"}
 OTHERS = (
     ("#332288", "o", "-"),
     ("#44aa99", "s", DASHED),
@@ -161,6 +161,17 @@ def marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
             own, spare = replace(own, color=color, marker=marker, line=line), spare + 1
         found.append(own)
     return found
+
+
+def in_order(names: Sequence[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Return methods in the order that all figures show them in; unknown ones last, as given."""
+    ranks = {how.marker: place for place, how in reversed(list(enumerate(MARKS.values())))}
+
+    def rank(name: tuple[object, ...]) -> tuple[int, bool]:
+        how = mark(*name)
+        return (len(MARKS) if how.color == INK else ranks[how.marker]), how.hollow
+
+    return sorted(names, key=rank)
 
 
 def category_marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
