@@ -173,6 +173,7 @@ def _add_run(crate: Any, workflow: Any, chain: list[Record], files: dict[str, An
         result=_known(files, (record.output for record in chain)),
         properties=_action("run of the workflow", chain),
     )
+    run["description"] = "snakemake --cores N reports/all"
     actions = [run]
     tools = {rule: _tool(crate, rule) for rule in sorted({record.rule for record in chain})}
     for job in _jobs(chain):
@@ -183,8 +184,7 @@ def _add_run(crate: Any, workflow: Any, chain: list[Record], files: dict[str, An
             result=_known(files, (record.output for record in job)),
             properties=_action(f"job of rule {job[0].rule}", job),
         )
-        if job[0].command:
-            action["description"] = job[0].command
+        action["description"] = job[0].command or f"rule {job[0].rule}, inside Snakemake"
         actions.append(action)
     crate.root_dataset["mentions"] = actions
 
@@ -197,7 +197,6 @@ def _tool(crate: Any, rule: str) -> Any:
         "name": rule,
         "description": f"rule {rule} of the workflow",
         "softwareVersion": dmn.__version__,
-        "url": "https://snakemake.readthedocs.io/",
     }
     return crate.add(ContextEntity(crate, f"#rule-{rule}", facts))
 
@@ -217,7 +216,7 @@ def _action(name: str, records: list[Record]) -> dict[str, Any]:
         "agent": {"@id": AGENT},
         "startTime": _time(min(record.start for record in records)),
         "endTime": _time(max(record.end for record in records)),
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+        "actionStatus": "http://schema.org/CompletedActionStatus",
     }
 
 
