@@ -16,9 +16,6 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
 )
 
-# one environment for all rules; with --software-deployment-method conda, the one of that name
-ENVIRONMENT = "dmn-repro"
-
 
 try:
     CONFIG = load(config, "the configuration")

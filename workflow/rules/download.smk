@@ -16,8 +16,6 @@ rule download_file:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ARCHIVE)
     retries: 1
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("download"),
     message:
@@ -39,8 +37,6 @@ rule download_manifest:
         paths.beside(paths.LOG, paths.DOWNLOAD_MANIFEST),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.DOWNLOAD_MANIFEST)
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("download"),
     message:

@@ -21,8 +21,6 @@ rule pretrain_encoder:
         paths.beside(paths.BENCHMARK, paths.ENCODER)
     wildcard_constraints:
         backbone=one_of(EMBEDDED),
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:
@@ -49,8 +47,6 @@ rule fetch_encoder:
     wildcard_constraints:
         backbone=one_of(RELEASED),
     retries: 2
-    conda:
-        ENVIRONMENT
     params:
         settings=encoder_settings(),
     message:

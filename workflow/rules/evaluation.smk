@@ -33,8 +33,6 @@ rule evaluate:
         paths.beside(paths.LOG, paths.ROWS),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ROWS)
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:

@@ -23,8 +23,6 @@ rule text_features:
         paths.beside(paths.BENCHMARK, paths.TEXT_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:
@@ -52,8 +50,6 @@ rule test_features:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:
@@ -83,8 +79,6 @@ rule few_shot_features:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:
@@ -121,8 +115,6 @@ rule shift_features:
         )
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:
@@ -152,8 +144,6 @@ rule import_features:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("download"),
     message:
@@ -179,8 +169,6 @@ rule import_few_shot_features:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("download"),
     message:

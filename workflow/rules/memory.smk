@@ -17,8 +17,6 @@ rule static_memory:
         paths.beside(paths.LOG, paths.MEMORY),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.MEMORY)
-    conda:
-        ENVIRONMENT
     message:
         "Build the static memory of {wildcards.shots} shots, split seed {wildcards.split}"
     shell:

@@ -19,8 +19,6 @@ rule train_projection:
         paths.beside(paths.LOG, paths.PROJECTION),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.PROJECTION)
-    conda:
-        ENVIRONMENT
     resources:
         gpu=GPU,
     params:

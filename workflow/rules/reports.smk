@@ -23,13 +23,11 @@ for study in CONFIG.studies:
             samples=TARGETS.evaluation_samples(study),
             code=sources("dmn.stages.reports", f"dmn.studies.{study}"),
         output:
-            TARGETS.study_outputs(study),
+            **TARGETS.study_outputs(study),
         log:
             f"logs/reports/{study}.log",
         benchmark:
             f"benchmarks/reports/{study}.tsv"
-        conda:
-            ENVIRONMENT
         params:
             study=study,
             settings=TARGETS.settings(study=study),
@@ -37,7 +35,7 @@ for study in CONFIG.studies:
             "Write the report {params.study}"
         shell:
             "python -m dmn.stages.reports study --study {params.study}"
-            " --settings {params.settings:q} --out {output[0]:q}"
+            " --settings {params.settings:q} --out {output.rows:q}"
             " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
 
 
@@ -54,8 +52,6 @@ rule page:
         "logs/reports/page.log",
     benchmark:
         "benchmarks/reports/page.tsv"
-    conda:
-        ENVIRONMENT
     message:
         "Write the page {output}"
     shell:
@@ -67,26 +63,32 @@ rule run_config:
     """Keep the whole resolved configuration beside the reports."""
     output:
         paths.RUN_CONFIG,
+    log:
+        "logs/reports/config.log",
     params:
         text=commented_yaml(CONFIG),
     message:
         "Write the resolved configuration"
     run:
         write_text(output[0], params.text)
+        write_text(log[0], f"{output[0]} is written\n")
 
 
 rule study_manifest:
     """Hash the tables and figures of one study; check with: sha256sum --check reports/<study>"""
     input:
-        lambda wildcards: TARGETS.study_outputs(wildcards.study),
+        lambda wildcards: TARGETS.study_files(wildcards.study),
     output:
         paths.STUDY_MANIFEST,
+    log:
+        "logs/reports/{study}.manifest.log",
     wildcard_constraints:
         study=one_of(CONFIG.studies),
     message:
         "Hash the files of {output}"
     run:
         write_text(output[0], manifest_text(input))
+        write_text(log[0], f"{output[0]} is written\n")
 
 
 rule manifest:
@@ -95,7 +97,10 @@ rule manifest:
         TARGETS.reports() + TARGETS.data(),
     output:
         paths.MANIFEST,
+    log:
+        "logs/reports/manifest.log",
     message:
         "Hash {output}: all artifacts and reports"
     run:
         write_text(output[0], manifest_text(input))
+        write_text(log[0], f"{output[0]} is written\n")

@@ -16,8 +16,6 @@ rule split:
         paths.beside(paths.LOG, paths.SPLIT),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("download"),
     message:
@@ -38,8 +36,6 @@ rule shots:
         paths.beside(paths.LOG, paths.SHOTS),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SHOTS)
-    conda:
-        ENVIRONMENT
     params:
         settings=settings("splits", "shots"),
     message:
