@@ -105,3 +105,11 @@ def test_hostile_archive_with_a_right_checksum_is_refused(dataset: str, tmp_path
     with pytest.raises(DataError, match=r"evil\.jpg', a path outside the archive"):
         open_archives(entry, folder, tmp_path / "scratch")
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_imagenet_without_its_training_archive_has_a_test_part(tmp_path: Path):
+    entry, folder = fetch_mirror("imagenet", tmp_path)
+    files = [folder / name for name in entry.files if name != "ILSVRC2012_img_train.tar"]
+    served = entry.served_by(files)
+    split = build_split(served, folder, open_archives(served, folder, tmp_path / "scratch"))
+    assert (len(split.train), len(split.test)) == (0, entry.sizes.test)

@@ -37,6 +37,27 @@ def test_a_job_sees_its_own_backbone_and_study_only() -> None:
     assert list(values["studies"]) == ["main"]
 
 
+def test_zero_shot_settings_do_not_ask_for_imagenets_training_archive() -> None:
+    archive = "data/download/imagenet/ILSVRC2012_img_train.tar"
+    few_shot = Targets(load({"datasets": ["imagenet"]}))
+    zero_shot = Targets(load({"datasets": ["imagenet"], "settings": ["zero_shot"]}))
+    assert archive in few_shot.data()
+    assert not [name for name in zero_shot.data() if "train" in name or "val," in name]
+
+
+def test_zero_shot_settings_keep_validation_images_that_come_with_the_test_images() -> None:
+    names = Targets(load({"datasets": ["dtd"], "settings": ["zero_shot"]})).data()
+    assert [name for name in names if "/val,split=0" in name]
+
+
+def test_prompts_are_fetched_only_where_they_are_spoken() -> None:
+    silent, spoken = (
+        Targets(load({"datasets": ["dtd"], "prompts": {"kind": kind}})).archives("dtd")
+        for kind in ("templates", "both")
+    )
+    assert set(spoken) - set(silent) == {"data/download/dtd/CuPL_prompts_dtd.json"}
+
+
 def test_zero_shot_data_sets_ask_for_no_shots() -> None:
     config = load({"datasets": ["imagenet_a"], "settings": ["zero_shot"]})
     assert not [name for name in Targets(config).data() if "train" in name or "memory" in name]

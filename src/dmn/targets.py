@@ -11,7 +11,7 @@ from typing import Any
 
 from dmn import paths
 from dmn.config import Config
-from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
+from dmn.datasets.registry import DatasetEntry, RemoteFile, find_dataset, load_registry
 from dmn.paths import fill
 
 
@@ -53,11 +53,19 @@ class Targets:
         return frozenset(self.study_modules()[study].NEEDS)
 
     def archives(self, dataset: str) -> list[str]:
-        """Return the downloaded files of a data set."""
-        skipped = () if self.config.prompts.kind in ("cupl", "both") else ("prompts",)
-        files = self.entries[dataset].files.values()
-        names = [file.name for file in files if file.role not in skipped]
+        """Return the files of a data set that this configuration reads."""
+        names = [file.name for file in self.files(dataset)]
         return [fill(paths.ARCHIVE, dataset=dataset, file=name) for name in names]
+
+    def files(self, dataset: str) -> list[RemoteFile]:
+        """Return what the registry says of `archives`."""
+        spoken = self.config.prompts.kind in ("cupl", "both")
+        trained = self.few_shot(dataset)
+        return [
+            file
+            for file in self.entries[dataset].files.values()
+            if (spoken or file.role != "prompts") and (trained or file.part != "train")
+        ]
 
     def has_images(self, dataset: str) -> bool:
         """Say whether features are extracted here rather than imported."""
@@ -67,9 +75,15 @@ class Targets:
         """Return the files that a picture of a test image is read from, if it has images."""
         return self.archives(dataset) if self.has_images(dataset) else []
 
-    def few_shot_sets(self) -> list[str]:
-        """Return the data sets that have images to draw shots from."""
-        return [name for name, entry in self.entries.items() if entry.few_shot]
+    def few_shot(self, dataset: str) -> bool:
+        """Say whether shots and validation images of a data set are drawn.
+
+        Zero-shot settings take validation images where they come with the test images: ImageNet's
+        training archive is not asked for on their account.
+        """
+        entry = self.entries[dataset]
+        apart = any(file.part == "train" for file in entry.files.values())
+        return entry.few_shot and not (apart and set(self.config.settings) == {"zero_shot"})
 
     def memory(self, dataset: str, backbone: str, split: object) -> list[str]:
         """Return the static memories of one split, one for each number of shots."""
@@ -112,7 +126,7 @@ class Targets:
             "test": fill(paths.TEST_FEATURES, **keys),
             "lists": fill(paths.SPLIT, dataset=dataset),
         }
-        if self.entries[dataset].few_shot:
+        if self.few_shot(dataset):
             inputs["train"] = fill(paths.TRAIN_FEATURES, split=split, **keys)
             inputs["val"] = fill(paths.VAL_FEATURES, split=split, **keys)
             inputs["memory"] = self.memory(dataset, backbone, split)
@@ -137,19 +151,24 @@ class Targets:
         """Return the per-sample answers beside `evaluation_rows`."""
         return [row.removesuffix(".csv") + ".safetensors" for row in self.evaluation_rows(study)]
 
-    def study_outputs(self, study: str) -> list[str]:
-        """Return the files of a study's report."""
+    def study_outputs(self, study: str) -> dict[str, Any]:
+        """Return the files of a study's report by name: rows, summary, tables, figures."""
         module = self.study_modules()[study]
-        names = [fill(paths.STUDY_TABLE, study=study), fill(paths.STUDY_SUMMARY, study=study)]
-        names += [
-            fill(paths.TABLE, study=study, table=table, kind=kind)
-            for table, kind in product(module.TABLES, paths.TABLE_KINDS)
-        ]
-        names += [
-            fill(paths.FIGURE, study=study, figure=figure, kind=kind)
-            for figure, kind in product(module.FIGURES, paths.FIGURE_KINDS)
-        ]
-        return names
+        tables, figures = (
+            product(module.TABLES, paths.TABLE_KINDS),
+            product(module.FIGURES, paths.FIGURE_KINDS),
+        )
+        return {
+            "rows": fill(paths.STUDY_TABLE, study=study),
+            "summary": fill(paths.STUDY_SUMMARY, study=study),
+            "tables": [fill(paths.TABLE, study=study, table=t, kind=k) for t, k in tables],
+            "figures": [fill(paths.FIGURE, study=study, figure=f, kind=k) for f, k in figures],
+        }
+
+    def study_files(self, study: str) -> list[str]:
+        """Return the files of a study's report as one list."""
+        outputs = self.study_outputs(study)
+        return [outputs["rows"], outputs["summary"], *outputs["tables"], *outputs["figures"]]
 
     def data(self) -> list[str]:
         """Return every artifact below data/, so that a deleted one is missed."""
@@ -157,11 +176,11 @@ class Targets:
 
     def _data(self) -> Iterator[str]:
         config = self.config
-        for dataset, entry in self.entries.items():
+        for dataset in self.entries:
             yield from self.archives(dataset)
             yield fill(paths.DOWNLOAD_MANIFEST, dataset=dataset)
             yield fill(paths.SPLIT, dataset=dataset)
-            if entry.few_shot:
+            if self.few_shot(dataset):
                 for split in config.seeds.split:
                     yield fill(paths.SHOTS, dataset=dataset, split=split)
         for backbone in config.backbones:
@@ -181,7 +200,7 @@ class Targets:
         yield fill(paths.TEST_FEATURES, **keys)
         if any("shifts" in self.needs(study) for study in self.config.studies):
             yield from self.shifts(dataset, backbone)
-        if not self.entries[dataset].few_shot:
+        if not self.few_shot(dataset):
             return
         for split in self.config.seeds.split:
             yield fill(paths.TRAIN_FEATURES, split=split, **keys)
@@ -194,6 +213,6 @@ class Targets:
     def reports(self) -> list[str]:
         """Return the reports of all studies and the page."""
         studies = self.config.studies
-        files = [file for study in studies for file in self.study_outputs(study)]
+        files = [file for study in studies for file in self.study_files(study)]
         manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
         return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]

@@ -19,9 +19,9 @@ THUMBNAIL = 48
 
 
 def open_images(entry: DatasetEntry, files: Iterable[str | Path]) -> ImageArchive:
-    """Open the downloaded archives of a data set; `files` all lie in one folder."""
-    folder = {Path(file).parent for file in files}.pop()
-    return open_archives(entry, folder, Path(paths.SCRATCH))
+    """Open those archives of a data set that `files` names; all lie in one folder."""
+    files = list(files)
+    return open_archives(entry.served_by(files), Path(files[0]).parent, Path(paths.SCRATCH))
 
 
 def read_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
@@ -30,6 +30,7 @@ def read_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
         return parse_split_file(entry.name, digits.split(), "the embedded digits")
     if entry.kind == "features":
         return read_imported_split(entry, files)
+    entry = entry.served_by(files)
     return build_split(entry, Path(files[0]).parent, open_images(entry, files))
 
 

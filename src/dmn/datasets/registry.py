@@ -6,7 +6,7 @@ The facts stand in `entries/*.yaml`, one file a data set; a further YAML file of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -38,6 +38,9 @@ class RemoteFile(Facts):
     git_blob: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="git's SHA-1 name")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="where no SHA-256 is")
     inner: str | None = Field(None, description="archives inside it, as a file name pattern")
+    part: Literal["train"] | None = Field(
+        None, description="the only part that it serves; left out where that is not asked for"
+    )
     manual: str | None = Field(None, description="where a person finds the file")
 
     @model_validator(mode="after")
@@ -127,6 +130,16 @@ class DatasetEntry(Facts):
     def by_role(self, role: str) -> list[RemoteFile]:
         """Return the files with one role, in the registry's order."""
         return [file for file in self.files.values() if file.role == role]
+
+    def served_by(self, files: Iterable[Path | str]) -> Self:
+        """Return the entry with the named files alone; without its archive, a part is empty."""
+        names = {Path(file).name for file in files}
+        kept = {name: file for name, file in self.files.items() if name in names}
+        empty = {
+            file.part: 0 for file in self.files.values() if file.part and file.name not in kept
+        }
+        sizes = self.sizes.model_copy(update=empty)
+        return self.model_copy(update={"files": kept, "sizes": sizes})
 
     def training_setting(self, shots: int) -> TrainingSetting:
         """Return the paper's training for `shots`; ConfigError where it has none."""

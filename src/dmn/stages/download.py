@@ -51,7 +51,7 @@ def main() -> None:
         source = fetch_file(entry, arguments.file, out, config)
         sys.stderr.write(f"{out} is whole, from {source}\n")
     else:
-        write_json(out, manifest(entry, out.parent))
+        write_json(out, manifest(entry.served_by(arguments.files), out.parent))
 
 
 if __name__ == "__main__":
