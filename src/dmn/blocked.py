@@ -225,7 +225,7 @@ class BlockReader:
             read_classes(
                 key, value, products, rows, self.F, beta, shift, self.biases.shifted, output,
                 self.biases.biased, gram, offset - offset[0], b == len(self.betas) - 1,
-                self.lengths, self.scale, logits[b, :, c0:c1],
+                self.lengths, self.scale, c0, logits[b],
             )  # fmt: skip
 
     @property

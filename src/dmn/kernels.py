@@ -191,42 +191,41 @@ def _finish(state, output, biased, c, q0, scale, logits):
 
 
 @njit(**OPTIONS)
-def _accumulate(
-    key,
-    value,
-    r,
-    c,
-    q0,
-    low,
-    high,
-    beta,
-    rows,
-    shift,
-    affine,
-    total,
-    diagonal,
-    slot_output,
-    weights,
-    state,
-):
-    """Add one slot to numerator, squared norm and output product of the queries that see it."""
-    zero = beta * 0
+def _weigh(key, r, c, q0, low, high, beta, rows, shift, affine, weights):
+    """Set weights [T] of one slot: e^(-beta (1 - <u, k>)) or its own, 0 where it is not seen."""
+    products = key[r, q0 : q0 + TILE]
+    if affine:
+        extra, norm = shift.key_extra[c, q0 : q0 + TILE], shift.query_norm[q0 : q0 + TILE]
+        more, own = shift.key_shift[r], shift.key_norm[r]
+        for q in range(TILE):
+            weights[q] = exp(beta * ((products[q] + extra[q] + more) * own * norm[q]) - beta)
+    elif beta > beta * 0:
+        for q in range(TILE):
+            weights[q] = exp(beta * products[q] - beta)
+    else:
+        weights[:] = rows.weight[r]
+    weights[:low] = 0
+    weights[high:] = 0
+
+
+@njit(**OPTIONS)
+def _add(value, r, c, q0, shift, affine, total, diagonal, slot_output, biased, weights, state):
+    """Add one slot to numerator, squared norm and output product; weight 0 adds exactly 0."""
+    products = value[r, q0 : q0 + TILE]
+    numerator, square, along = state[0], state[1], state[2]
+    if affine:
+        extra, norm = shift.value_extra[c, q0 : q0 + TILE], shift.value_norm[r]
+        for q in range(TILE):
+            numerator[q] = numerator[q] + weights[q] * ((products[q] + extra[q]) * norm)
+    else:
+        for q in range(TILE):
+            numerator[q] = numerator[q] + weights[q] * products[q]
     for q in range(TILE):
-        weights[q] = zero
-    for q in range(low, high):
-        v = value[r, q0 + q]
-        w = rows.weight[r]
-        if affine:
-            k = key[r, q0 + q] + shift.key_extra[c, q0 + q] + shift.key_shift[r]
-            w = exp(beta * (k * shift.key_norm[r] * shift.query_norm[q0 + q]) - beta)
-            v = (v + shift.value_extra[c, q0 + q]) * shift.value_norm[r]
-        elif beta > zero:
-            w = exp(beta * key[r, q0 + q] - beta)
-        weights[q] = w
-        t = total[q]
-        state[0, q] = state[0, q] + w * v
-        state[1, q] = state[1, q] + w * (t + t + diagonal * w)
-        state[2, q] = state[2, q] + w * slot_output
+        w, t = weights[q], total[q]
+        square[q] = square[q] + w * (t + t + diagonal * w)
+    if biased:
+        for q in range(TILE):
+            along[q] = along[q] + weights[q] * slot_output
 
 
 @njit(**OPTIONS)
@@ -246,9 +245,10 @@ def read_classes(
     keep,
     lengths,
     scale,
+    c0,
     logits,
 ):
-    """Read a chunk of classes for a block of queries; fill logits [lengths, chunk, B].
+    """Read a chunk of classes for a block of queries; fill logits [lengths, C, B] from c0.
 
     key, value [R, B]: products of slots and queries; the first `fixed` rows of a class are the
     fixed part. beta 0 takes `rows.weight` in place of the exponential. Slots come in the order
@@ -285,24 +285,12 @@ def read_classes(
                     _snapshot(lengths, seen, low, high, state, kept)
                 _cross(local, r - first, active, count, weights, total)
                 slot_output = output.slot[r] if biased else beta * 0
-                _accumulate(
-                    key,
-                    value,
-                    r,
-                    c,
-                    q0,
-                    low,
-                    high,
-                    beta,
-                    rows,
-                    shift,
-                    affine,
-                    total,
-                    local[r - first, r - first],
-                    slot_output,
-                    weights[count],
-                    state,
-                )
+                _weigh(key, r, c, q0, low, high, beta, rows, shift, affine, weights[count])
+                diagonal = local[r - first, r - first]
+                _add(
+                    value, r, c, q0, shift, affine, total, diagonal, slot_output, biased,
+                    weights[count], state,
+                )  # fmt: skip
                 active[count] = r - first
                 count += 1
             for n in range(len(lengths)):
@@ -310,7 +298,7 @@ def read_classes(
                     if seen[q] <= lengths[n] or n == len(lengths) - 1:
                         for k in range(3):
                             kept[n, k, q] = state[k, q]
-                _finish(kept[n], output, biased, c, q0, scale, logits[n, c])
+                _finish(kept[n], output, biased, c, q0, scale, logits[n, c0 + c])
 
 
 @njit(**OPTIONS)
