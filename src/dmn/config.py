@@ -188,7 +188,7 @@ class Config(Section):
         [1, 4, 16], min_length=1, description="K, labelled images per class"
     )
     studies: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: {name: {} for name in study_names()},
+        default_factory=lambda: all_studies(),
         description="studies to make, each with changes to its settings (default: all)",
     )
     seeds: Seeds = Seeds()
@@ -248,6 +248,11 @@ def study_settings(name: str, changes: dict[str, Any], source: str = "configurat
         raise ConfigError("; ".join(_explain(e, where) for e in error.errors())) from None
 
 
+def all_studies() -> dict[str, dict[str, Any]]:
+    """Return every study with no change to its settings."""
+    return {name: {} for name in study_names()}
+
+
 def study_names() -> list[str]:
     """Return the studies that exist: the public modules of dmn.studies."""
     folder = Path(__file__).parent / "studies"
@@ -282,8 +287,10 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 
