@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TITLE = "Main results"
 QUESTION = "How much does each memory add to text alone, and how much is the weight search?"
 NEEDS = ("few_shot", "projection")
-TABLES = ("main", "optimism")
+TABLES = ("main", "optimism", "beside_the_paper")
 FIGURES = ("accuracy_against_shots", "accuracy_along_stream")
 COMPARISONS = [
     (f"{first} - {second}", kind("fused", first), kind("fused", second))
@@ -85,6 +85,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
+    from dmn.published import beside_the_paper, closeness
     from dmn.report.tables import describe
     from dmn.statistics import summarise
 
@@ -108,7 +109,9 @@ def report(
         "accuracy_against_shots": _against_shots(table),
         "accuracy_along_stream": _along_stream(rows),
     }
-    return Report({"main": main, "optimism": optimism}, figures, _findings(whole, optimism))
+    beside = beside_the_paper(rows)
+    tables = {"main": main, "optimism": optimism, "beside_the_paper": beside}
+    return Report(tables, figures, _findings(whole, optimism) + closeness(beside))
 
 
 def _against_shots(table: pd.DataFrame) -> Figure:
