@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.report import figures, findings, tables
+from dmn.report import figures, tables
 from dmn.report.page import RunFacts, write_page
 from dmn.report.summary import Summary
 from dmn.report.writer import write_study_report
@@ -140,8 +140,7 @@ def report(measured: pd.DataFrame, samples: Any, settings: Settings) -> Report:
             ),
         },
         findings=[
-            f"The fused prediction {findings.verdict(gain.iloc[0])}: "
-            f"{findings.gain(gain.iloc[0])} ({findings.over(gain.iloc[0])}).",
+            f"The fused prediction gains {gain.iloc[0]['mean']:.1f} points.",
             f"The class {HOSTILE} gains.",
         ],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dmn.modules import sources
 
 
@@ -14,3 +16,9 @@ def test_a_module_does_not_depend_on_its_neighbours() -> None:
     files = [name.rpartition("dmn/")[2] for name in sources("dmn.stages.memory")]
     assert "stages/features.py" not in files
     assert "network.py" not in files
+
+
+def test_templates_and_styles_belong_to_their_module() -> None:
+    files = {Path(file).name for file in sources("dmn.report.page")}
+    assert {"page.py", "page.html", "page.css", "page.js"} <= files
+    assert "style.mplstyle" in {Path(file).name for file in sources("dmn.report.figures")}

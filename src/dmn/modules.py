@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+DATA_SUFFIXES = (".css", ".html", ".js", ".mplstyle")
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -25,14 +26,20 @@ def _source(module: str) -> Path:
 def sources(module: str, *more: str) -> tuple[str, ...]:
     """Return the files of `module`, of `more` and of all that they import, sorted.
 
-    Paths are relative to the current folder where the package lies below it.
+    A module's data are the files beside it with its name, such as page.html of page.py. Paths
+    are relative to the current folder where the package lies below it.
     """
     names: set[str] = set()
     for name in (module, *more):
         names |= {name, *_graph().find_upstream_modules(name)}
     # importing a module runs the __init__ of each package above it
     names |= {parent for name in names for parent in _parents(name)}
-    return tuple(sorted(_relative(_source(name)) for name in names))
+    files = {file for name in names for file in (_source(name), *_data(_source(name)))}
+    return tuple(sorted(map(_relative, files)))
+
+
+def _data(source: Path) -> list[Path]:
+    return [file for file in source.parent.glob(f"{source.stem}.*") if file.suffix in DATA_SUFFIXES]
 
 
 def _parents(module: str) -> list[str]:

@@ -30,7 +30,7 @@ KINDS = ("svg", "pdf", "png")
 INK = "#222222"
 FAINT = "#8a8a8a"
 PLAIN = "#4a6fa5"
-RC_FILE = Path(__file__).with_name("matplotlibrc")
+RC_FILE = Path(__file__).with_name("style.mplstyle")
 # what a file says about itself beside its content: no dates, no machine, no program
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
