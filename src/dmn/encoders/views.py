@@ -144,7 +144,7 @@ def _between(draw: float, low: float, high: float) -> float:
 
 
 def augmix(image: Image.Image, draws: Iterator[float], severity: float) -> Array:
-    """Mix an image with three chains of one to three operations, float64 like the image.
+    """Mix an image with three chains of one to three operations, float32.
 
     The weights are Dirichlet(1, 1, 1), drawn as gaps between uniform numbers, and Beta(1, 1).
     Mixing pixels is mixing normalised tensors, because all weights add up to 1.
@@ -152,7 +152,7 @@ def augmix(image: Image.Image, draws: Iterator[float], severity: float) -> Array
     first, second = sorted((next(draws), next(draws)))
     weights = (first, second - first, 1 - second)
     share = next(draws)
-    mixed = share * np.asarray(image, dtype=np.float64)
+    mixed = share * np.asarray(image, dtype=np.float32)
     for weight in weights:
         changed = image
         for _ in range(1 + int(next(draws) * 3)):
@@ -160,7 +160,7 @@ def augmix(image: Image.Image, draws: Iterator[float], severity: float) -> Array
             level = _between(next(draws), 0.1, severity) / 10
             sign = -1 if next(draws) < 0.5 else 1
             changed = operation(changed, level, sign)
-        mixed += (1 - share) * weight * np.asarray(changed)
+        mixed += (1 - share) * weight * np.asarray(changed, dtype=np.float32)
     return mixed
 
 
