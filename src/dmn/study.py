@@ -11,7 +11,7 @@ A study is one module of dmn.studies with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,8 +84,8 @@ class Report:
     A finding is one sentence made from the rows; no number in it is written by hand.
     """
 
-    tables: dict[str, pd.DataFrame]
-    figures: dict[str, Figure]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
     findings: list[str]
 
 

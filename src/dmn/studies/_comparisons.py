@@ -114,7 +114,17 @@ def verdict(row: Any, gain: str = "helps", loss: str = "hurts") -> str:
     return gain if row["mean"] > 0 else loss
 
 
-def tally(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+def best(table: pd.DataFrame) -> Any:
+    """Return the row of the largest mean, the first of equals."""
+    return table.iloc[int(table["mean"].to_numpy().argmax())]
+
+
+def worst(table: pd.DataFrame) -> Any:
+    """Return the row of the least mean, the first of equals."""
+    return table.iloc[int(table["mean"].to_numpy().argmin())]
+
+
+def tally(rows: Sequence[Mapping[Any, Any]], name: str) -> str:
     """Return in words where differences are gains, where losses, and where neither.
 
     >>> tally([{"at": "noise", "mean": 2.0, "low": 1.0, "high": 3.0}], "at")

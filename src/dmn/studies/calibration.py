@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import CELL, PLACE, cell_words, in_order, said, where
+from dmn.studies._comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
 from dmn.study import Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
@@ -142,10 +142,10 @@ def _findings(error: pd.DataFrame) -> list[str]:
     sentences = []
     for names, part in error.groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
-        best, worst = part.loc[part["mean"].idxmin()], part.loc[part["mean"].idxmax()]
+        low, high = worst(part), best(part)
         sentences.append(
-            f"{where(place)}, {cell_words(place)}: best calibrated is {_named(best)}, ECE "
-            f"{said(best, '', digits=3)}; worst is {_named(worst)}, {said(worst, '', digits=3)}."
+            f"{where(place)}, {cell_words(place)}: best calibrated is {_named(low)}, ECE "
+            f"{said(low, '', digits=3)}; worst is {_named(high)}, {said(high, '', digits=3)}."
         )
     return sentences
 

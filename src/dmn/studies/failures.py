@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 from dmn.studies._comparisons import (
     CELL,
     DYNAMIC,
@@ -23,7 +22,9 @@ from dmn.studies._comparisons import (
     said,
     verdict,
     where,
+    worst,
 )
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,9 +179,10 @@ def _pictures(
         chosen = np.argsort(-strength, kind="stable")[:count]
         chosen = chosen[strength[chosen] > 0]
         found[f"{name}/turned_{turned}"] = chosen.astype(np.int32)
-        shown = [data.thumbnails.get(data.test.ids[i]) for i in chosen]
-        if len(shown) and all(picture is not None for picture in shown):
-            found[f"{name}/turned_{turned}_pictures"] = np.stack(shown)
+        ids = [data.test.ids[i] for i in chosen]
+        if ids and all(i in data.thumbnails for i in ids):
+            pictures = np.stack([data.thumbnails[i] for i in ids])
+            found[f"{name}/turned_{turned}_pictures"] = pictures
     return found
 
 
@@ -231,8 +233,8 @@ def _cold_start(rows: pd.DataFrame) -> pd.DataFrame:
 
     part = rows[rows["metric"] == "accuracy_between"]
     found = []
-    for window, choose in (("first", "min"), ("last", "max")):
-        end = part.groupby(PLACE)["seen"].transform(choose)
+    ends = part.groupby(PLACE, sort=False)["seen"]
+    for window, end in (("first", ends.transform("min")), ("last", ends.transform("max"))):
         own = gains(part[part["seen"] == end], CELL, LEADING)
         own.insert(len(CELL), "window", f"{window} {100 / part['seen'].nunique():g}%")
         found.append(own)
@@ -314,9 +316,8 @@ def _figures(
         "gain_by_class": figures.dots(
             shown,
             "class_name",
-            series=["setting"],
             caption="Gain of the dynamic memory alone over text alone, by class.",
-            panels=PLACE,
+            panels=panels,
             x_label="gain over text alone (points)",
             reference=0.0,
             table="classes",
@@ -347,17 +348,18 @@ def _gallery(samples: Any, rows: pd.DataFrame) -> Figure:
     own = rows[(rows["dataset"] == key[0]) & (rows["metric"] == "wrong_entries")]
     names = own["class_name"].unique()
     cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
+    labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
     pictures: list[np.ndarray] = []
     titles: list[str] = []
     for turned in ("right", "wrong"):
-        chosen = arrays[f"{cell}/turned_{turned}"]
-        for row, picture in zip(chosen, arrays.get(f"{cell}/turned_{turned}_pictures", ())):
-            said_by_most = np.bincount(arrays[f"{cell}/dynamic"][:, row]).argmax()
-            before = names[arrays[f"{cell}/text"][row]]
+        shown = arrays.get(f"{cell}/turned_{turned}_pictures", ())
+        chosen = arrays[f"{cell}/turned_{turned}"][: len(shown)]
+        for row, picture in zip(chosen, shown, strict=True):
+            label, answers = labels[row], after[:, row]
+            # of the orders, those in which it did turn
+            usual = np.bincount(answers[(answers == label) == (turned == "right")]).argmax()
             pictures.append(picture)
-            titles.append(
-                f"{turned}: {names[arrays['labels'][row]]}\n{before} to {names[said_by_most]}"
-            )
+            titles.append(f"{turned}: {names[label]}\n{names[before[row]]} to {names[usual]}")
     return figures.gallery(
         pictures,
         titles,
@@ -393,7 +395,7 @@ def _findings(
             )
         first = only(poison, metric="first_wrong_entry", **place)
         if len(first):
-            earliest = first.loc[first["mean"].idxmin()]
+            earliest = worst(first)
             sentences.append(
                 f"{where(place)}, {cell_words(place)}: the first wrong image enters the memory of "
                 f"{earliest['class_name']} after {earliest['mean']:.0f} images on average, the "

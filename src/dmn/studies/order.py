@@ -21,6 +21,7 @@ from dmn.studies._comparisons import (
     said,
     tally,
     where,
+    worst,
 )
 from dmn.study import Cell, Measurement, Part, Report, StudyData, StudySettings, stream_order
 
@@ -239,10 +240,10 @@ def _findings(whole: pd.DataFrame, table: pd.DataFrame, later: pd.DataFrame) -> 
             f"{tally(part.to_dict('records'), 'stream')}."
         )
         own = only(changes, **place)
-        worst = own.loc[own["mean"].idxmin()]
+        dearest = worst(own)
         sentences.append(
-            f"{begin}: of all orders, {worst['comparison']} costs the dynamic memory most against "
-            f"random order, {said(worst, ' points', signed=True)}."
+            f"{begin}: of all orders, {dearest['comparison']} costs the dynamic memory most "
+            f"against random order, {said(dearest, ' points', signed=True)}."
         )
     if later.empty:
         return sentences

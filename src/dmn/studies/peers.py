@@ -51,6 +51,7 @@ class Bench:
     @property
     def clip_val(self) -> np.ndarray:
         """CLIP's logits [M, C] of the validation images."""
+        assert self.x_val is not None
         return self.data.logit_scale * self.x_val @ self.text.T
 
     @property
@@ -247,6 +248,8 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate accuracy and cost of every method, and paired differences to DMN."""
+    import pandas as pd
+
     from dmn.report import figures
     from dmn.report.tables import describe
     from dmn.statistics import summarise
@@ -256,6 +259,13 @@ def report(
     against = _against_dmn(accuracy)
     cost = _cost_table(rows)
     drawn = table[table["weights"] != "fixed"]
+    # both settings with shots begin at none
+    start = drawn[drawn["setting"] == "zero_shot"]
+    starts = [
+        start[start["method"].isin(own["method"])].assign(setting=name)
+        for name, own in drawn[drawn["shots"] > 0].groupby("setting", sort=False)
+    ]
+    course = pd.concat([*starts, drawn[drawn["shots"] > 0]], ignore_index=True)
     bench = drawn[drawn["shots"].isin([0, drawn["shots"].max()])]
     tables = {
         "peers": describe(
@@ -280,7 +290,7 @@ def report(
     }
     drawings = {
         "peers": figures.lines(
-            drawn,
+            course if starts else drawn,
             "shots",
             series=["method"],
             caption="Accuracy of each method against shots; strengths chosen on validation images "
@@ -355,13 +365,14 @@ def _findings(against: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
     for names, part in cost.groupby(PLACE, sort=False):
         place = dict(zip(PLACE, names, strict=True))
         dmn = part[part["method"] == "dmn"]
-        most = dmn.loc[dmn["operations"].idxmax()]
+        most = dmn.iloc[int(dmn["operations"].to_numpy().argmax())]
         rest = part[(part["method"] != "dmn") & (part["shots"] == most["shots"])]
         if len(rest):
-            dearest = rest.loc[rest["operations"].idxmax()]
+            dearest = rest.iloc[int(rest["operations"].to_numpy().argmax())]
             sentences.append(
                 f"{where(place)}: an answer of DMN {cell_words(most)} takes "
-                f"{int(most['encodings'])} encodings and {int(most['operations']):,} multiply-adds; "
+                f"{int(most['encodings'])} encodings and {int(most['operations']):,} "
+                "multiply-adds; "
                 f"{words(dearest['method'])}, the dearest peer, 1 encoding and "
                 f"{int(dearest['operations']):,}."
             )

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import PLACE, said, where
+from dmn.studies._comparisons import PLACE, best, said, where, worst
 from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ QUESTION = "Which settings of the method matter, and are the paper's good ones h
 NEEDS = ("few_shot", "projection")
 TABLES = ("sensitivity", "projections")
 FIGURES = ("sensitivity", "projections")
+LEAST = 0.05  # points that a difference in words has at least
 READOUTS = ("similarity", "center", "entropy")
 
 
@@ -190,7 +191,11 @@ def report(
             panels=[*PLACE, "parameter"],
             table="projections",
         )
-    how = {"best": "max", "within": [*PLACE, "parameter", "component", "weights"], "unit": "%"}
+    how: dict[str, Any] = {
+        "best": "max",
+        "within": [*PLACE, "parameter", "component", "weights"],
+        "unit": "%",
+    }
     tables = {
         "sensitivity": describe(
             plain, "Accuracy with one setting changed, all else as configured.", **how
@@ -224,9 +229,15 @@ def _findings(table: pd.DataFrame) -> list[str]:
         fused = table[(table["component"] == "fused") & (table["weights"] == "fixed")]
     for names, part in fused.groupby([*PLACE, "parameter"], sort=False):
         place = dict(zip([*PLACE, "parameter"], names, strict=True))
-        best, worst = part.loc[part["mean"].idxmax()], part.loc[part["mean"].idxmin()]
+        high, low = best(part), worst(part)
+        if high["mean"] - low["mean"] < LEAST:
+            sentences.append(
+                f"{where(place)}, {place['parameter']}: no value tried changes the fusion by "
+                f"{LEAST} points."
+            )
+            continue
         sentences.append(
-            f"{where(place)}, {place['parameter']}: the fusion is best at {best['level']}, "
-            f"{said(best)}, and worst at {worst['level']}, {said(worst)}."
+            f"{where(place)}, {place['parameter']}: the fusion is best at {high['level']}, "
+            f"{said(high)}, and worst at {low['level']}, {said(low)}."
         )
     return sentences

@@ -14,12 +14,14 @@ from dmn.studies._comparisons import (
     DYNAMIC,
     PLACE,
     TEXT,
+    best,
     cell_words,
     gains,
     only,
     said,
     tally,
     where,
+    worst,
 )
 from dmn.study import Measurement, Report, StudyData, StudySettings
 
@@ -135,8 +137,8 @@ def _findings(dynamic: pd.DataFrame) -> list[str]:
             f"{start}: the dynamic memory alone against text alone {tally(kinds, 'shift')}."
         )
         for word, row in (
-            ("largest gain", shifted.loc[shifted["mean"].idxmax()]),
-            ("largest loss or smallest gain", shifted.loc[shifted["mean"].idxmin()]),
+            ("largest gain", best(shifted)),
+            ("largest loss or smallest gain", worst(shifted)),
         ):
             sentences.append(
                 f"{start}: {word} under {row['corruption']} of severity {row['severity']}, where "

@@ -1,0 +1,215 @@
+"""Memory length: slots a class against the length of the stream, under four entry rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dmn.config import Config
+from dmn.studies._comparisons import (
+    CELL,
+    DYNAMIC,
+    PLACE,
+    best,
+    cell_words,
+    differences,
+    gains,
+    only,
+    said,
+    verdict,
+    where,
+    worst,
+)
+from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dmn.experiment import Run
+
+TITLE = "Memory length"
+QUESTION = "How many test images should a class remember, and which ones?"
+NEEDS = ("few_shot",)
+TABLES = ("length", "entry_rules")
+FIGURES = ("accuracy_against_length", "gain_against_stream")
+UNLIMITED = "unlimited"
+WIDTH = 5.0  # inches
+RULES = ("entropy", "fifo", "random", "reservoir")
+
+
+class Settings(StudySettings):
+    """Which lengths and streams are run."""
+
+    lengths: list[int] = Field(
+        [1, 3, 5, 10, 20, 50, 100, 200],
+        min_length=1,
+        description="slots a class; unlimited is always added",
+    )
+    stream_shares: list[float] = Field(
+        [0.125, 0.25, 0.5, 1.0],
+        min_length=1,
+        description="lengths of the subsampled streams, shares of the test images",
+    )
+    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+
+
+def measure(
+    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+) -> Measurement:
+    """Run each length and entry rule in zero-shot, and lengths with the most shots.
+
+    A subsampled stream is a beginning of the whole one: no answer depends on later images.
+    """
+    import pandas as pd
+
+    from dmn.experiment import largest, study_cells
+
+    found = list(study_cells(data, config))
+    used = orders[: settings.orders]
+    N = len(data.test)
+    ends = sorted({max(1, round(share * N)) for share in settings.stream_shares})
+    rows: list[dict[str, Any]] = []
+    for cell in (largest(found, "zero_shot"), largest(found, "training_free")):
+        if cell is None:
+            continue
+        for rule in RULES if cell.shots == 0 else RULES[:1]:
+            for length, run in _runs(data, config, cell, rule, settings.lengths, used):
+                # without a limit nothing is ever refused, so all rules are one
+                rules = RULES if length == UNLIMITED and cell.shots == 0 else (rule,)
+                for name in rules:
+                    rows += _rows(run, ends, entry_rule=name, length=length)
+    return Measurement(pd.DataFrame(rows))
+
+
+def _runs(
+    data: StudyData,
+    config: Config,
+    cell: Cell,
+    rule: str,
+    lengths: Sequence[int],
+    orders: Sequence[int],
+) -> Iterator[tuple[str, Run]]:
+    from dmn.experiment import Experiment
+
+    limits: list[int | None] = [*sorted(lengths)]
+    if rule == RULES[0]:
+        limits.append(None)
+    for limit in limits:
+        experiment = Experiment(
+            data, config, cell, fusions=("fixed",), length=limit, entry_rule=rule
+        )
+        for run in experiment.runs(orders):
+            yield UNLIMITED if limit is None else str(limit), run
+
+
+def _rows(run: Run, ends: Sequence[int], **others: Any) -> list[dict[str, Any]]:
+    return [row for end in ends for row in run.accuracy_rows(run.order[:end], seen=end, **others)]
+
+
+def report(
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+) -> Report:
+    """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
+    from dmn.report import figures
+    from dmn.report.tables import describe
+    from dmn.statistics import summarise
+
+    rows = rows.assign(length=[_number(value) for value in rows["length"]])
+    rows = rows.iloc[np.argsort([_rank(value) for value in rows["length"]], kind="stable")]
+    whole = rows[rows["seen"] == rows.groupby(PLACE)["seen"].transform("max")]
+    dynamic = only(whole, **DYNAMIC)
+    table = summarise(dynamic, [*CELL, "entry_rule", "length"])
+    rules = differences(
+        dynamic,
+        [*CELL, "length"],
+        [(rule, {"entry_rule": rule}, {"entry_rule": RULES[0]}) for rule in RULES[1:]],
+    )
+    zero = table[table["shots"] == 0]
+    lowest = only(rows, entry_rule=RULES[0], shots=0)
+    shown = lowest[lowest["length"].isin(_some(lowest["length"].unique().tolist()))]
+    by_stream = gains(shown, [*CELL, "length", "seen"], [("dynamic", "none")])
+    drawn = {
+        "accuracy_against_length": figures.lines(
+            zero if len(zero) else table,
+            "length",
+            series=["entry_rule"],
+            caption="Accuracy of the dynamic memory alone against its length, by the rule that "
+            "says which images enter.",
+            x_label="slots a class",
+            scale="ordinal",
+            table="length",
+        ),
+        "gain_against_stream": figures.lines(
+            by_stream,
+            "seen",
+            series=["length"],
+            ordered=True,
+            caption="Gain of the dynamic memory alone over text alone against the length of the "
+            "stream, for some lengths of the memory; the lowest entropies enter.",
+            x_label="images of the stream",
+            y_label="gain over text alone (points)",
+            reference=0.0,
+            width=WIDTH,
+        ),
+    }
+    tables = {
+        "length": describe(
+            table,
+            "Accuracy of the dynamic memory alone by length and entry rule, whole stream.",
+            best="max",
+            within=[*CELL, "entry_rule"],
+            unit="%",
+        ),
+        "entry_rules": describe(
+            rules.rename(columns={"comparison": "entry_rule"}),
+            "Entry rules against the lowest entropy at the same length: paired differences of the "
+            "dynamic memory's accuracy.",
+            unit="points",
+        ),
+    }
+    return Report(tables, drawn, _findings(dynamic, table, rules))
+
+
+def _some(lengths: list[Any], count: int = 5) -> list[Any]:
+    """Return at most `count` of the lengths, evenly spaced, first and last included."""
+    places = np.unique(np.linspace(0, len(lengths) - 1, count).round().astype(int))
+    return [lengths[i] for i in places]
+
+
+def _number(value: Any) -> int | str:
+    return value if str(value) == UNLIMITED else int(value)
+
+
+def _rank(value: Any) -> float:
+    return np.inf if value == UNLIMITED else float(value)
+
+
+def _findings(dynamic: pd.DataFrame, table: pd.DataFrame, rules: pd.DataFrame) -> list[str]:
+    sentences = []
+    for names, part in only(table, entry_rule=RULES[0]).groupby(CELL, sort=False):
+        place = dict(zip(CELL, names, strict=True))
+        top = best(part)
+        sentences.append(
+            f"{where(place)}, {cell_words(place)}: the dynamic memory alone is most accurate with "
+            f"{top['length']} slots a class, {said(top)}."
+        )
+        pair = [("unlimited", {"length": UNLIMITED}, {"length": part["length"].iloc[0]})]
+        own = only(dynamic, entry_rule=RULES[0], **place)
+        for row in differences(own, CELL, pair).to_dict("records"):
+            sentences.append(
+                f"{where(row)}, {cell_words(row)}: remembering every image instead of "
+                f"{part['length'].iloc[0]} a class {verdict(row)}, "
+                f"{said(row, ' points', signed=True)}."
+            )
+    for names, part in rules[rules["length"] != UNLIMITED].groupby([*CELL, "comparison"]):
+        place = dict(zip([*CELL, "comparison"], names, strict=True))
+        least = worst(part)
+        sentences.append(
+            f"{where(place)}, {cell_words(place)}: against the lowest entropy, the entry rule "
+            f"{place['comparison']} is worst at {least['length']} slots, "
+            f"{said(least, ' points', signed=True)}."
+        )
+    return sentences
