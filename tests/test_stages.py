@@ -1,0 +1,123 @@
+"""The stages' command lines: they find their inputs by name and fail in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmn import paths
+from dmn.artifacts import read_json, read_tensors, write_tensors
+from dmn.errors import ArtifactError
+from dmn.stages.evaluation import Inputs
+from dmn.stages.features import drawn_rows
+from dmn.stages.memory import main as memory_main
+from dmn.stages.memory import read_shots
+
+STAGES = [
+    "download",
+    "encoder",
+    "splits",
+    "features",
+    "memory",
+    "projection",
+    "evaluation",
+    "reports",
+]
+CELL = {"dataset": "digits", "backbone": "glyph"}
+
+
+@pytest.mark.parametrize("stage", ["download", "splits", "memory"])
+def test_help_says_what_the_stage_does(stage: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", f"dmn.stages.{stage}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"{stage}: " in run.stdout
+
+
+def test_every_phase_has_its_rules_its_module_and_its_folder() -> None:
+    root = Path(__file__).parent.parent
+    for stage in STAGES:
+        assert (root / f"workflow/rules/{stage}.smk").exists()
+        assert (root / f"src/dmn/stages/{stage}.py").exists()
+    folders = {str(value) for name, value in vars(paths).items() if name.isupper()}
+    for stage in STAGES[:-1]:
+        assert any(value.startswith(f"data/{stage}/") for value in folders), stage
+
+
+def test_inputs_are_found_by_the_template_that_they_match() -> None:
+    files = [
+        paths.fill(paths.MEMORY, shots=4, split=0, **CELL),
+        paths.fill(paths.MEMORY, shots=16, split=0, **CELL),
+        paths.fill(paths.TEST_FEATURES, **CELL),
+        paths.fill(paths.SHIFT_FEATURES, corruption="noise", severity=3, **CELL),
+    ]
+    inputs = Inputs(files)
+    assert [found["shots"] for _, found in inputs.all(paths.MEMORY)] == ["4", "16"]
+    assert inputs.one(paths.TEST_FEATURES) == files[2]
+    assert inputs.all(paths.SHIFT_FEATURES)[0][1]["corruption"] == "noise"
+    assert inputs.one(paths.VAL_FEATURES) is None
+
+
+def test_a_missing_input_is_named_by_its_template() -> None:
+    with pytest.raises(ArtifactError, match=r"--inputs has no file like data/splits/"):
+        Inputs(["data/other"]).required(paths.SPLIT)
+
+
+def test_rows_of_each_k_point_into_the_union_of_all_draws() -> None:
+    shots = {
+        "train": {"1": [[7], [3]], "2": [[7, 5], [3, 9]]},
+        "val": [[2, 4], [6]],
+        "val_from": "val",
+    }
+    positions, rows, order, pool = drawn_rows(shots)
+    assert positions == [3, 5, 7, 9]
+    assert [[positions[i] for i in row] for row in rows["2"]] == [[7, 5], [3, 9]]
+    assert (order, pool) == ([2, 6, 4], "val")
+
+
+def _features(folder: Path) -> tuple[Path, Path]:
+    draws = np.random.Generator(np.random.PCG64(0))
+    views = draws.standard_normal((4, 2, 3)).astype(np.float16)
+    write_tensors(folder / "text", {"text": np.eye(2, 3, dtype=np.float16)})
+    facts = {"rows": {"2": [[3, 1], [0, 2]]}, "ids": list("abcd")}
+    write_tensors(folder / "train", {"views": views, "labels": np.array([1, 0, 1, 0])}, facts)
+    return folder / "text", folder / "train"
+
+
+def test_a_memory_holds_text_then_plain_shots_in_the_order_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, train = _features(tmp_path)
+    out = tmp_path / "memory"
+    arguments = ["--text", str(text), "--train", str(train), "--out", str(out), "--shots", "2"]
+    monkeypatch.setattr(sys, "argv", ["memory", *arguments])
+    memory_main()
+    memory, views = read_tensors(out)["memory"], read_tensors(train)["views"]
+    assert memory.shape == (2, 3, 3)
+    np.testing.assert_array_equal(memory[0, 0], np.eye(2, 3)[0])
+    np.testing.assert_array_equal(memory[0, 1:], views[[3, 1], 0])
+
+
+def test_shots_that_were_not_drawn_are_named_with_the_key_to_change(tmp_path: Path) -> None:
+    _, train = _features(tmp_path)
+    with pytest.raises(ArtifactError, match="holds shots 2, not 8; add it to `shots`"):
+        read_shots(str(train), 8)
+
+
+def test_the_digits_take_the_way_of_any_data_set(tmp_path: Path) -> None:
+    folder = tmp_path / "data/download/digits"
+    run = [sys.executable, "-m", "dmn.stages.download", "file", "--dataset", "digits"]
+    archive = folder / "digits.zip"
+    subprocess.run([*run, "--file", "digits.zip", "--out", str(archive)], check=True)
+    split = [sys.executable, "-m", "dmn.stages.splits", "lists", "--dataset", "digits"]
+    out = tmp_path / "split.json"
+    subprocess.run([*split, "--out", str(out), "--files", str(archive)], check=True)
+    lists = read_json(out)
+    assert [len(lists[part]) for part in ("train", "val", "test")] == [719, 539, 539]
