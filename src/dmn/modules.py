@@ -35,7 +35,7 @@ def sources(module: str, *more: str) -> tuple[str, ...]:
     # importing a module runs the __init__ of each package above it
     names |= {parent for name in names for parent in _parents(name)}
     files = {file for name in names for file in (_source(name), *_data(_source(name)))}
-    return tuple(sorted(map(_relative, files)))
+    return tuple(sorted(map(relative, files)))
 
 
 def _data(source: Path) -> list[Path]:
@@ -47,6 +47,7 @@ def _parents(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
+    """Return `path` as the rules write it: relative where it lies below the current folder."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(path.relative_to(here)) if path.isrelative_to(here) else str(path)

@@ -11,7 +11,14 @@ from typing import Any
 
 from dmn import paths
 from dmn.config import Config
-from dmn.datasets.registry import DatasetEntry, RemoteFile, find_dataset, load_registry
+from dmn.datasets.registry import (
+    DatasetEntry,
+    RemoteFile,
+    entry_file,
+    find_dataset,
+    load_registry,
+)
+from dmn.modules import relative
 from dmn.paths import fill
 
 
@@ -66,6 +73,13 @@ class Targets:
             for file in self.entries[dataset].files.values()
             if (spoken or file.role != "prompts") and (trained or file.part != "train")
         ]
+
+    def registry(self, dataset: str) -> list[str]:
+        """Return the files that hold a data set's entry, for the rules that read it."""
+        extra = self.config.download.registry
+        built_in = entry_file(dataset)
+        files = [relative(built_in)] if built_in.exists() else []
+        return files + ([extra] if extra else [])
 
     def has_images(self, dataset: str) -> bool:
         """Say whether features are extracted here rather than imported."""

@@ -30,6 +30,7 @@ rule download_manifest:
     """List the files of a data set with sizes, hashes, source, licence and citation."""
     input:
         files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.download"),
     output:
         paths.DOWNLOAD_MANIFEST,

@@ -14,6 +14,7 @@ rule text_features:
         files=lambda wildcards: TARGETS.archives(wildcards.dataset),
         weights=paths.ENCODER,
         split=paths.SPLIT,
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         paths.TEXT_FEATURES,
@@ -41,6 +42,7 @@ rule test_features:
         files=lambda wildcards: TARGETS.archives(wildcards.dataset),
         weights=paths.ENCODER,
         split=paths.SPLIT,
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         paths.TEST_FEATURES,
@@ -69,6 +71,7 @@ rule few_shot_features:
         weights=paths.ENCODER,
         split=paths.SPLIT,
         shots=paths.SHOTS,
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         train=paths.TRAIN_FEATURES,
@@ -98,6 +101,7 @@ rule shift_features:
         files=lambda wildcards: TARGETS.archives(wildcards.dataset),
         weights=paths.ENCODER,
         split=paths.SPLIT,
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         expand(

@@ -11,6 +11,7 @@ rule train_projection:
         text=paths.TEXT_FEATURES,
         train=paths.TRAIN_FEATURES,
         memory=paths.MEMORY,
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.projection"),
     output:
         weights=paths.PROJECTION,

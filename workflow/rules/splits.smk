@@ -9,6 +9,7 @@ rule split:
     """Bring a data set's published split into one form: [path, label, class name]."""
     input:
         files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.splits"),
     output:
         paths.SPLIT,

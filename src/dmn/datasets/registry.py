@@ -153,6 +153,11 @@ class DatasetEntry(Facts):
         )
 
 
+def entry_file(name: str) -> Path:
+    """Return where the built-in entry of a data set stands."""
+    return ENTRIES / f"{name}.yaml"
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML file with plain values only."""
     try:
