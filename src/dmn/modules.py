@@ -50,4 +50,4 @@ def _parents(module: str) -> list[str]:
 def relative(path: Path) -> str:
     """Return `path` as the rules write it: relative where it lies below the current folder."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.isrelative_to(here) else str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
