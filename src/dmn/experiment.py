@@ -171,55 +171,99 @@ class Experiment:
         self.validation = validation_part(data, config, cell)
         self._validations: dict[int, Run] = {}
 
-    def runs(self, orders: Sequence[int], part: Part | None = None) -> list[Run]:
-        """Run the part, the test images where none is given, in the order of each seed."""
-        return [self.run(seed, part) for seed in orders]
-
     def run(
         self, order_seed: int, part: Part | None = None, order: np.ndarray | None = None
     ) -> Run:
         """Run a part, the test images where none is given, in an order, else in the seed's."""
+        orders = None if order is None else [order]
+        return self.runs([order_seed], part, orders)[0]
+
+    def runs(
+        self,
+        seeds: Sequence[int],
+        part: Part | None = None,
+        orders: Sequence[np.ndarray] | None = None,
+    ) -> list[Run]:
+        """Run a part, the test images where none is given, once for each seed.
+
+        `orders` are as many permutations of its rows; else a seed's own order is taken.
+        """
+        return self.runs_by_length(seeds, [self.network.length], part, orders)[0]
+
+    def runs_by_length(
+        self,
+        seeds: Sequence[int],
+        lengths: Sequence[int | None],
+        part: Part | None = None,
+        orders: Sequence[np.ndarray] | None = None,
+    ) -> list[list[Run]]:
+        """Return `runs` for each memory length; None is unlimited.
+
+        Validation weights are those of the network's own length.
+        """
         part = part or self.data.test
-        order = stream_order(order_seed, len(part)) if order is None else order
-        run = self._answer(part, order, order_seed)
-        weights = weigh(
-            run.predictions, part.labels, self.validated(order_seed), self.config, self.fusions
-        )
-        return replace(run, weights=weights)
-
-    def _answer(self, part: Part, order: np.ndarray, order_seed: int) -> Run:
-        views = part.views if self.views is None else part.views[:, : self.views]
-        result = self.network.evaluate(views, order=order)
-
-        def by_row(values: Any) -> Any:
-            if values is None:
-                return None
-            found = values.cpu().numpy()
-            rows = np.empty_like(found)
-            rows[order] = found
-            return rows
-
-        return Run(
-            cell=self.cell,
-            order_seed=order_seed,
-            order=order,
-            labels=part.labels,
-            predictions=Predictions(
-                *(by_row(p) for p in (result.text, result.dynamic, result.static))
-            ),
-            pseudo_label=by_row(result.pseudo_label),
-            entropy=by_row(result.entropy),
-            weights={},
-        )
+        if orders is None:
+            orders = [stream_order(seed, len(part)) for seed in seeds]
+        found = self._answer(part, seeds, orders, lengths)
+        if self.validation is not None and "validation" in self.fusions:
+            self._validate(seeds)
+        for runs in found:
+            for i, run in enumerate(runs):
+                validated = self._validations.get(run.order_seed)
+                weights = weigh(run.predictions, part.labels, validated, self.config, self.fusions)
+                runs[i] = replace(run, weights=weights)
+        return found
 
     def validated(self, order_seed: int) -> Run | None:
         """Return the run on the validation images, a stream of its own; None without any."""
         if self.validation is None:
             return None
-        if order_seed not in self._validations:
-            order = stream_order(order_seed, len(self.validation), "validation")
-            self._validations[order_seed] = self._answer(self.validation, order, order_seed)
+        self._validate([order_seed])
         return self._validations[order_seed]
+
+    def _validate(self, seeds: Sequence[int]) -> None:
+        assert self.validation is not None
+        missing = [seed for seed in dict.fromkeys(seeds) if seed not in self._validations]
+        if not missing:
+            return
+        count = len(self.validation)
+        orders = [stream_order(seed, count, "validation") for seed in missing]
+        runs = self._answer(self.validation, missing, orders, [self.network.length])[0]
+        self._validations |= dict(zip(missing, runs, strict=True))
+
+    def _answer(
+        self,
+        part: Part,
+        seeds: Sequence[int],
+        orders: Sequence[np.ndarray],
+        lengths: Sequence[int | None],
+    ) -> list[list[Run]]:
+        """Return unweighted runs by length and seed; text and static answers are shared."""
+        from dmn.stream import evaluate_many
+
+        views = part.views if self.views is None else part.views[:, : self.views]
+        # no class can hold more than all images
+        limits = [len(part) if length is None else length for length in lengths]
+        result = evaluate_many(self.network, views, orders, limits)
+        dynamic = result.dynamic[:, :, 0].cpu().numpy()
+        text = result.text.cpu().numpy()
+        static = None if result.static is None else result.static[0].cpu().numpy()
+        return [
+            [
+                Run(
+                    cell=self.cell,
+                    order_seed=seed,
+                    order=np.asarray(order),
+                    labels=part.labels,
+                    predictions=Predictions(text, dynamic[i, place], static),
+                    pseudo_label=result.pseudo_label.cpu().numpy(),
+                    entropy=result.entropy.cpu().numpy(),
+                    weights={},
+                )
+                for i, (seed, order) in enumerate(zip(seeds, orders, strict=True))
+            ]
+            for place in range(len(limits))
+        ]
 
 
 def weigh(

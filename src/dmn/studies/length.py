@@ -97,11 +97,10 @@ def _runs(
     limits: list[int | None] = [*sorted(lengths)]
     if rule == RULES[0]:
         limits.append(None)
-    for limit in limits:
-        experiment = Experiment(
-            data, config, cell, fusions=("fixed",), length=limit, entry_rule=rule
-        )
-        for run in experiment.runs(orders):
+    experiment = Experiment(data, config, cell, fusions=("fixed",), entry_rule=rule)
+    found = experiment.runs_by_length(orders, limits)
+    for limit, runs in zip(limits, found, strict=True):
+        for run in runs:
             yield UNLIMITED if limit is None else str(limit), run
 
 

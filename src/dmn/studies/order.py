@@ -28,7 +28,7 @@ from dmn.study import Cell, Measurement, Part, Report, StudyData, StudySettings,
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.experiment import Experiment, Run
+    from dmn.experiment import Experiment
 
 TITLE = "Stream order"
 QUESTION = "Does the dynamic memory survive sorted, correlated or drifting streams?"
@@ -116,12 +116,14 @@ def measure(
     rows: list[dict[str, Any]] = []
     for cell in _cells(data, config):
         experiment = Experiment(data, config, cell)
-        for seed in orders[: settings.orders]:
-            for name, order in arrangements(data.test.labels, seed, settings).items():
-                run = experiment.run(seed, order=order)
+        used = orders[: settings.orders]
+        arranged = [arrangements(data.test.labels, seed, settings) for seed in used]
+        for name in arranged[0]:
+            for run in experiment.runs(used, orders=[found[name] for found in arranged]):
                 rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
-            for (kind, severity), part in data.shifts.items():
-                if severity == settings.severity:
+        for (kind, severity), part in data.shifts.items():
+            if severity == settings.severity:
+                for seed in used:
                     rows += _domains(experiment, seed, kind, part)
     return Measurement(pd.DataFrame(rows))
 
@@ -149,16 +151,12 @@ def _domains(experiment: Experiment, seed: int, kind: str, shifted: Part) -> lis
     views[second] = shifted.views[second]
     mixed = generator(seed, "stream order", "mixed", N).permutation(N)
     both = Part(views, clean.labels, clean.ids)
-    runs: dict[str, tuple[Run, np.ndarray]] = {
-        "clean, then corrupted": (
-            experiment.run(seed, both, np.concatenate([first, second])),
-            second,
-        ),
-        "mixed": (experiment.run(seed, both, mixed), second),
-        "corrupted only": (
-            experiment.run(seed, take(both, second), np.arange(len(second))),
-            np.arange(len(second)),
-        ),
+    later, among = experiment.runs([seed] * 2, both, [np.concatenate([first, second]), mixed])
+    alone = experiment.run(seed, take(both, second), np.arange(len(second)))
+    runs = {
+        "clean, then corrupted": (later, second),
+        "mixed": (among, second),
+        "corrupted only": (alone, np.arange(len(second))),
     }
     found = []
     for name, (run, corrupted) in runs.items():

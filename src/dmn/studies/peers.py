@@ -261,10 +261,8 @@ def report(
     drawn = table[table["weights"] != "fixed"]
     # both settings with shots begin at none
     start = drawn[drawn["setting"] == "zero_shot"]
-    starts = [
-        start[start["method"].isin(own["method"])].assign(setting=name)
-        for name, own in drawn[drawn["shots"] > 0].groupby("setting", sort=False)
-    ]
+    settings_with_shots = drawn.loc[drawn["shots"] > 0, "setting"].unique()
+    starts = [start.assign(setting=name) for name in settings_with_shots]
     course = pd.concat([*starts, drawn[drawn["shots"] > 0]], ignore_index=True)
     bench = drawn[drawn["shots"].isin([0, drawn["shots"].max()])]
     tables = {
