@@ -121,7 +121,9 @@ class Model(Section):
     readout: Literal["similarity", "entropy", "center"] = Field(
         "similarity", description="how a class's slots become its classifier"
     )
-    view_share: float = Field(0.1, gt=0, le=1, description="share of views kept, least entropy")
+    view_share: float = Field(
+        0.2, gt=0, le=1, description="share of views kept, least entropy (paper: 3 of 32; 3 of 16)"
+    )
     position: Position = Field("all", description="where projections act")
     projection: Literal["bias", "linear"] = Field(
         "bias", description="class-wise biases (as released) or D x D layers (as in the paper)"
