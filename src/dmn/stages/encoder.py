@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import pandas as pd
 import torch
 
@@ -22,6 +25,7 @@ def main() -> None:
     add(parser, weights="weights to write (safetensors)")
     add_settings(parser)
     arguments = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     config = from_argument(arguments.settings)
     torch.set_num_threads(config.numerics.threads)
     if arguments.action == "pretrain":
