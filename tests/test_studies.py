@@ -1,0 +1,267 @@
+"""Every study on a small synthetic data set: the contract, and numbers found another way."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dmn.config import load, study_names
+from dmn.studies import order as order_study
+from dmn.studies import sensitivity
+from dmn.study import Cell, StudyData, stream_order
+from synthetic import study_data
+
+ORDERS = [0, 1, 2]
+KEYS = [
+    "order_seed", "setting", "shots", "training_seed", "component", "weights", "metric", "value",
+    "n",
+]  # fmt: skip
+COMPONENTS = {"text", "dynamic", "static", "fused", "peer"}
+SMALL = {
+    "sensitivity": {"orders": 1, "positions": ["all"], "kinds": ["bias", "linear"]},
+    "length": {"lengths": [1, 3, 10], "orders": 2},
+    "order": {"orders": 2},
+}
+CONFIG = load(
+    {
+        "shots": [1, 4],
+        "model": {"view_share": 0.5, "length": 4},
+        "training": {"learning_rate": 1e-3, "epochs": 3},
+        "fusion": {"grid": [0.1, 1, 10]},
+    }
+)
+
+
+def split(seed: int) -> StudyData:
+    """Two splits of one data set: the same test images, other shots."""
+    data = study_data(noise=0.6)
+    other = study_data(noise=0.6, seed=seed)
+    train = data.train if seed == 0 else data.train[:, ::-1].copy()
+    memory = {k: train[:, :k, 0] for k in (1, 4)}
+    data = replace(data, split_seed=seed, train=train, memory=memory, val=data.val or other.val)
+    for shots in (1, 4):
+        cell = Cell("few_shot", shots, 0)
+        data.projections[shots, 0] = sensitivity.train(data, CONFIG, cell, "bias", "all")
+    return data
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return [split(seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def measured(splits):
+    """Return a function: rows as the reports read them, samples and settings, measured once."""
+    done = {}
+
+    def measure(name):
+        if name not in done:
+            module = importlib.import_module(f"dmn.studies.{name}")
+            settings = module.Settings(**SMALL.get(name, {}))
+            frames, samples = [], {}
+            for data in splits:
+                found = module.measure(data, CONFIG, settings, ORDERS)
+                place = {"study": name, "dataset": "synthetic", "backbone": "random"}
+                frames.append(found.rows.assign(**place, split_seed=data.split_seed))
+                samples["synthetic", "random", data.split_seed, "0-2"] = found.samples
+            text = pd.concat(frames, ignore_index=True).to_csv(index=False, float_format="%.6f")
+            done[name] = pd.read_csv(StringIO(text)), samples, settings
+        return done[name]
+
+    return measure
+
+
+@pytest.fixture(scope="module")
+def reported(measured):
+    """Return a function: a study's report, made once."""
+    done = {}
+
+    def report(name):
+        if name not in done:
+            done[name] = importlib.import_module(f"dmn.studies.{name}").report(*measured(name))
+        return done[name]
+
+    return report
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_measures_tidy_rows_without_gaps(measured, name):
+    rows, samples, _ = measured(name)
+    assert set(KEYS) <= set(rows)
+    assert not rows[KEYS].isna().any().any()
+    assert set(rows["component"]) <= COMPONENTS
+    identity = [c for c in rows if c not in ("value", "n", "study")]
+    assert not rows.duplicated(identity).any()
+    for arrays in samples.values():
+        for array in arrays.values():
+            assert array.dtype != np.float64
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_reports_what_it_declares(reported, name):
+    module = importlib.import_module(f"dmn.studies.{name}")
+    report = reported(name)
+    assert tuple(report.tables) == module.TABLES
+    assert tuple(report.figures) == module.FIGURES
+    assert all(len(table) for table in report.tables.values())
+    assert report.findings
+    assert all(f.endswith(".") and "nan" not in f for f in report.findings)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_needs_no_heavy_import_and_says_what_it_asks(name):
+    module = importlib.import_module(f"dmn.studies.{name}")
+    assert module.TITLE
+    assert module.QUESTION.endswith("?")
+    for field in module.Settings.model_fields.values():
+        assert field.description
+
+
+def test_a_main_cell_is_recomputed_from_the_samples(measured, reported):
+    samples, report = measured("main")[1], reported("main")
+    per_split = []
+    for arrays in samples.values():
+        answers = arrays["training_free,shots=4/dynamic/none"]
+        per_split.append(100 * np.mean([(a == arrays["labels"]).mean() for a in answers]))
+    table = report.tables["main"]
+    row = table[
+        (table["setting"] == "training_free")
+        & (table["shots"] == 4)
+        & (table["component"] == "dynamic")
+    ].iloc[0]
+    assert row["mean"] == pytest.approx(np.mean(per_split), abs=1e-5)
+    if row["over"] == "splits":
+        half = 12.7062 * np.std(per_split, ddof=1) / np.sqrt(2)
+        assert row["high"] - row["mean"] == pytest.approx(half, rel=1e-3, abs=1e-4)
+
+
+def test_the_optimism_is_recomputed_from_the_samples(measured, reported):
+    samples, report = measured("main")[1], reported("main")
+    differences = []
+    for arrays in samples.values():
+        right = {
+            kind: (arrays[f"few_shot,shots=4,training=0/fused/{kind}"] == arrays["labels"]).mean()
+            for kind in ("oracle", "validation")
+        }
+        differences.append(100 * (right["oracle"] - right["validation"]))
+    table = report.tables["optimism"]
+    row = table[
+        (table["setting"] == "few_shot")
+        & (table["shots"] == 4)
+        & (table["comparison"] == "oracle - validation")
+    ].iloc[0]
+    assert row["mean"] == pytest.approx(np.mean(differences), abs=1e-5)
+
+
+def test_purity_is_recomputed_by_keeping_lists(measured, splits):
+    rows, _, _ = measured("failures")
+    main, _ = measured("main")[1:]
+    arrays = main["synthetic", "random", 0, "0-2"]
+    labels, entropy = arrays["labels"], arrays["zero_shot/entropy"].astype(float)
+    pseudo, order = arrays["zero_shot/pseudo_label"], arrays["orders"][1]
+    memory = [[] for _ in range(6)]
+    for row in order:
+        own = memory[pseudo[row]]
+        own.append(row)
+        # four slots: the least certain image leaves, the newer of equals
+        if len(own) > 4:
+            own.remove(max(own, key=lambda r: (entropy[r], own.index(r))))
+    kept = [(c, r) for c, own in enumerate(memory) for r in own]
+    purity = 100 * np.mean([labels[r] == c for c, r in kept])
+    last = rows[
+        (rows["metric"] == "purity")
+        & (rows["setting"] == "zero_shot")
+        & (rows["split_seed"] == 0)
+        & (rows["order_seed"] == 1)
+        & (rows["seen"] == len(order))
+    ]
+    assert last["n"].item() == len(kept)
+    assert last["value"].item() == pytest.approx(purity, abs=1e-5)
+
+
+def test_a_shift_gain_is_recomputed_with_a_fresh_network(measured, splits):
+    from dmn import DualMemoryNetwork
+
+    rows, _, _ = measured("shift")
+    data = splits[0]
+    part = data.shifts["noise", 5]
+    network = DualMemoryNetwork(
+        data.text, length=4, view_share=0.5, logit_scale=100.0, dtype="float64"
+    )
+    right = 0
+    for row in stream_order(2, len(part)):
+        right += int(network.step(part.views[row]).dynamic.argmax()) == part.labels[row]
+    own = rows[
+        (rows["corruption"] == "noise")
+        & (rows["severity"] == 5)
+        & (rows["setting"] == "zero_shot")
+        & (rows["component"] == "dynamic")
+        & (rows["order_seed"] == 2)
+        & (rows["split_seed"] == 0)
+    ]
+    assert own["value"].item() == pytest.approx(100 * right / len(part), abs=1e-5)
+
+
+def test_lengths_beyond_the_stream_answer_like_no_limit(measured):
+    rows, _, _ = measured("length")
+    whole = rows[(rows["component"] == "dynamic") & (rows["setting"] == "zero_shot")]
+    wide = whole.pivot_table(
+        index=["order_seed", "entry_rule", "seen"], columns="length", values="value"
+    )
+    # on fifteen images no class can fill ten slots with more than a few
+    first = wide[wide.index.get_level_values("seen") == wide.index.get_level_values("seen").min()]
+    assert (first["10"] == first["unlimited"]).all()
+
+
+def test_peers_do_as_well_in_any_order_but_tda(measured):
+    rows, _, _ = measured("peers")
+    part = rows[(rows["metric"] == "accuracy") & (rows["component"] == "peer")]
+    still = part[part["method"] != "tda"]
+    keys = ["method", "setting", "shots", "split_seed", "weights"]
+    assert (still.groupby(keys)["value"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize(
+    "name", list(order_study.arrangements(np.zeros(8, int), 0, order_study.Settings()))
+)
+def test_an_arrangement_is_a_permutation_that_its_seed_fixes(name):
+    labels = np.random.default_rng(0).integers(0, 5, size=60)
+    settings = order_study.Settings()
+    first, again, other = (
+        order_study.arrangements(labels, seed, settings)[name] for seed in (3, 3, 4)
+    )
+    assert sorted(first) == list(range(60))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def runs_of_one_class(labels):
+    return 1 + int((np.diff(labels) != 0).sum())
+
+
+def test_less_concentration_makes_streams_more_correlated():
+    labels = np.random.default_rng(0).integers(0, 8, size=400)
+    lengths = []
+    for concentration in (0.01, 1.0, 100.0):
+        runs = [
+            runs_of_one_class(
+                labels[order_study.correlated(labels, np.random.default_rng(s), concentration)]
+            )
+            for s in range(5)
+        ]
+        lengths.append(np.mean(runs))
+    assert lengths == sorted(lengths)
+    in_order = order_study.sorted_by_class(labels, np.random.default_rng(0))
+    assert runs_of_one_class(labels[in_order]) == 8
+
+
+def test_bursts_are_no_longer_than_asked_apart():
+    labels = np.repeat(np.arange(4), 10)
+    stream = labels[order_study.in_bursts(labels, np.random.default_rng(1), 5)]
+    assert all(len(set(stream[i : i + 5])) == 1 for i in range(0, 40, 5))
