@@ -40,7 +40,8 @@ class BlockReader:
     """Reads the dynamic memory of a whole stream, or the static memory, for blocks of images.
 
     fixed [C, F, D]: slots that are always seen; table [C*F + N, D]: these and the stream;
-    x [N, D]: the images that ask; schedule None: no slot beyond the fixed ones.
+    x [N, D]: the images that ask; schedule None: no slot beyond the fixed ones. Blocks must be
+    read in stream order, because a block leaves the products of its new slots to the next.
     """
 
     def __init__(

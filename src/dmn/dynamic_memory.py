@@ -78,7 +78,7 @@ def write_schedule(
 
     `length` None is an unlimited memory. Raises FeatureError, ConfigError.
     """
-    from dmn.kernels import trace
+    from dmn.tracing import trace
 
     rule = ENTRY_RULES.index(check_entry_rule(entry_rule))
     label = np.ascontiguousarray(pseudo_label, dtype=np.int64)

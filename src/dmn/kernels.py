@@ -155,77 +155,87 @@ def _cross(local, a, active, count, weights, total):
     for q in range(TILE):
         total[q] = 0
     i = 0
-    while i + 4 <= count:
+    while i + 8 <= count:
         g0, g1 = local[a, active[i]], local[a, active[i + 1]]
         g2, g3 = local[a, active[i + 2]], local[a, active[i + 3]]
-        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        g4, g5 = local[a, active[i + 4]], local[a, active[i + 5]]
+        g6, g7 = local[a, active[i + 6]], local[a, active[i + 7]]
         for q in range(TILE):
-            s = total[q] + g0 * w0[q]
-            s = s + g1 * w1[q]
-            s = s + g2 * w2[q]
-            total[q] = s + g3 * w3[q]
-        i += 4
+            s = total[q] + g0 * weights[i, q]
+            s = s + g1 * weights[i + 1, q]
+            s = s + g2 * weights[i + 2, q]
+            s = s + g3 * weights[i + 3, q]
+            s = s + g4 * weights[i + 4, q]
+            s = s + g5 * weights[i + 5, q]
+            s = s + g6 * weights[i + 6, q]
+            total[q] = s + g7 * weights[i + 7, q]
+        i += 8
     while i < count:
-        g0, w0 = local[a, active[i]], weights[i]
+        g0 = local[a, active[i]]
         for q in range(TILE):
-            total[q] = total[q] + g0 * w0[q]
+            total[q] = total[q] + g0 * weights[i, q]
         i += 1
 
 
 @njit(**OPTIONS)
-def _finish(state, output, biased, c, q0, scale, logits):
+def _finish(kept, n, output, biased, c, tile, scale, logits, at):
     """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
     zero, one = scale * 0, scale / scale
     for q in range(TILE):
-        square = state[1, q]
+        square = kept[n, 1, q]
         inverse = one / np.sqrt(square) if square > zero else zero
-        cosine = state[0, q] * inverse
+        cosine = kept[n, 0, q] * inverse
         if biased:
-            along = state[2, q] * inverse
+            along = kept[n, 2, q] * inverse
             length = output.square[c] + along + along
             if square > zero:
                 length = length + one
-            cosine = cosine + output.query[c, q0 + q]
+            cosine = cosine + output.query[c, tile * TILE + q]
             cosine = cosine / np.sqrt(length) if length > zero else zero
-        logits[q0 + q] = scale * cosine
+        logits[n, at, tile, q] = scale * cosine
 
 
 @njit(**OPTIONS)
-def _weigh(key, r, c, q0, low, high, beta, rows, shift, affine, weights):
-    """Set weights [T] of one slot: e^(-beta (1 - <u, k>)) or its own, 0 where it is not seen."""
-    products = key[r, q0 : q0 + TILE]
+def _weigh(key, r, c, tile, low, high, beta, rows, shift, affine, weights, i):
+    """Set weights[i] of slot r: e^(-beta (1 - <u, k>)) or its own, 0 where it is not seen."""
     if affine:
-        extra, norm = shift.key_extra[c, q0 : q0 + TILE], shift.query_norm[q0 : q0 + TILE]
         more, own = shift.key_shift[r], shift.key_norm[r]
         for q in range(TILE):
-            weights[q] = exp(beta * ((products[q] + extra[q] + more) * own * norm[q]) - beta)
+            k = key[r, tile, q] + shift.key_extra[c, tile * TILE + q] + more
+            weights[i, q] = beta * (k * own * shift.query_norm[tile * TILE + q]) - beta
     elif beta > beta * 0:
         for q in range(TILE):
-            weights[q] = exp(beta * products[q] - beta)
+            weights[i, q] = beta * key[r, tile, q] - beta
     else:
-        weights[:] = rows.weight[r]
-    weights[:low] = 0
-    weights[high:] = 0
+        for q in range(TILE):
+            weights[i, q] = rows.weight[r]
+    # a loop of its own, in place, is what the compiler turns into vector instructions
+    if beta > beta * 0:
+        for q in range(TILE):
+            weights[i, q] = exp(weights[i, q])
+    for q in range(low):
+        weights[i, q] = 0
+    for q in range(high, TILE):
+        weights[i, q] = 0
 
 
 @njit(**OPTIONS)
-def _add(value, r, c, q0, shift, affine, total, diagonal, slot_output, biased, weights, state):
-    """Add one slot to numerator, squared norm and output product; weight 0 adds exactly 0."""
-    products = value[r, q0 : q0 + TILE]
-    numerator, square, along = state[0], state[1], state[2]
+def _add(value, r, c, tile, shift, affine, total, diagonal, slot_output, biased, weights, i, state):
+    """Add slot r to numerator, squared norm and output product; weight 0 adds exactly 0."""
     if affine:
-        extra, norm = shift.value_extra[c, q0 : q0 + TILE], shift.value_norm[r]
+        norm = shift.value_norm[r]
         for q in range(TILE):
-            numerator[q] = numerator[q] + weights[q] * ((products[q] + extra[q]) * norm)
+            v = (value[r, tile, q] + shift.value_extra[c, tile * TILE + q]) * norm
+            state[0, q] = state[0, q] + weights[i, q] * v
     else:
         for q in range(TILE):
-            numerator[q] = numerator[q] + weights[q] * products[q]
+            state[0, q] = state[0, q] + weights[i, q] * value[r, tile, q]
     for q in range(TILE):
-        w, t = weights[q], total[q]
-        square[q] = square[q] + w * (t + t + diagonal * w)
+        w, t = weights[i, q], total[q]
+        state[1, q] = state[1, q] + w * (t + t + diagonal * w)
     if biased:
         for q in range(TILE):
-            along[q] = along[q] + weights[q] * slot_output
+            state[2, q] = state[2, q] + weights[i, q] * slot_output
 
 
 @njit(**OPTIONS)
@@ -266,6 +276,10 @@ def read_classes(
     state = np.zeros((3, TILE), key.dtype)
     kept = np.zeros((len(lengths), 3, TILE), key.dtype)
     seen = np.zeros(TILE, np.int64)
+    # a tile axis of constant length lets the compiler see that no index is negative
+    tiles = key.shape[1] // TILE
+    keys, values = key.reshape(-1, tiles, TILE), value.reshape(-1, tiles, TILE)
+    tiled = logits.reshape(logits.shape[0], logits.shape[1], tiles, TILE)
     for c in range(count_classes):
         first, last = rows.start[c], rows.start[c + 1]
         width = int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
@@ -273,7 +287,8 @@ def read_classes(
         _gram_local(own, width, products, rows, first, last, shift, affine, c, local)
         if keep:
             _gram_keep(own, width, rows, first, last, local)
-        for q0 in range(0, key.shape[1], TILE):
+        for tile in range(tiles):
+            q0 = tile * TILE
             state[:] = 0
             seen[:] = 0
             count = 0
@@ -285,11 +300,11 @@ def read_classes(
                     _snapshot(lengths, seen, low, high, state, kept)
                 _cross(local, r - first, active, count, weights, total)
                 slot_output = output.slot[r] if biased else beta * 0
-                _weigh(key, r, c, q0, low, high, beta, rows, shift, affine, weights[count])
+                _weigh(keys, r, c, tile, low, high, beta, rows, shift, affine, weights, count)
                 diagonal = local[r - first, r - first]
                 _add(
-                    value, r, c, q0, shift, affine, total, diagonal, slot_output, biased,
-                    weights[count], state,
+                    values, r, c, tile, shift, affine, total, diagonal, slot_output, biased,
+                    weights, count, state,
                 )  # fmt: skip
                 active[count] = r - first
                 count += 1
@@ -298,7 +313,7 @@ def read_classes(
                     if seen[q] <= lengths[n] or n == len(lengths) - 1:
                         for k in range(3):
                             kept[n, k, q] = state[k, q]
-                _finish(kept[n], output, biased, c, q0, scale, logits[n, c0 + c])
+                _finish(kept, n, output, biased, c, tile, scale, tiled, c0 + c)
 
 
 @njit(**OPTIONS)
@@ -331,81 +346,3 @@ def softmax_columns(logits, probabilities):
         for q in range(high):
             for c in range(C):
                 probabilities[q0 + q, c] = logits[c, q0 + q] / total[q]
-
-
-@njit(**OPTIONS)
-def _before(h, ids, a, b):
-    """Say whether entry a of a class goes before b: larger entropy, of equal ones the later."""
-    return h[ids[a]] > h[ids[b]] or (h[ids[a]] == h[ids[b]] and ids[a] > ids[b])
-
-
-@njit(**OPTIONS)
-def _sift(heap, size, h, ids, place):
-    """Restore the heap of slots after entry `place` changed, upwards and then downwards."""
-    while place > 0 and _before(h, ids, heap[place], heap[(place - 1) // 2]):
-        parent = (place - 1) // 2
-        heap[place], heap[parent] = heap[parent], heap[place]
-        place = parent
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            return
-        if child + 1 < size and _before(h, ids, heap[child + 1], heap[child]):
-            child += 1
-        if not _before(h, ids, heap[child], heap[place]):
-            return
-        heap[place], heap[child] = heap[child], heap[place]
-        place = child
-
-
-@njit(**OPTIONS)
-def _draw(seed, step):
-    """SplitMix64, as dmn.dynamic_memory.draw."""
-    z = seed + np.uint64(step + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(**OPTIONS)
-def _full_slot(rule, heap, h, ids, step, seen, seed):
-    """Return the slot of a full class that the entry rule gives to this step, -1 for none."""
-    L = len(ids)
-    if rule == 0:  # entropy
-        worst = heap[0]
-        return worst if h[step] < h[ids[worst]] else -1
-    if rule == 1:  # first in, first out
-        return (seen - 1) % L
-    if rule == 2:  # random
-        return np.int64(_draw(seed, step) % np.uint64(L))
-    place = np.int64(_draw(seed, step) % np.uint64(seen))
-    return place if place < L else -1
-
-
-@njit(**OPTIONS)
-def trace(label, h, classes, L, rule, seed):
-    """Trace the writes of a stream; see dmn.dynamic_memory.Schedule for what is returned."""
-    N = len(label)
-    slot, evicted = np.full(N, -1, np.int64), np.full(N, -1, np.int64)
-    end = np.full(N, -1, np.int64)
-    count, seen = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
-    ids, heap = np.full((classes, L), -1, np.int64), np.zeros((classes, L), np.int64)
-    for step in range(N):
-        y = label[step]
-        seen[y] += 1
-        if count[y] < L:
-            j, place = count[y], count[y]
-            heap[y, place] = j
-            count[y] += 1
-        else:
-            j, place = _full_slot(rule, heap[y], h, ids[y], step, seen[y], seed), 0
-            if j < 0:
-                continue
-            evicted[step] = ids[y, j]
-            end[ids[y, j]] = step
-        ids[y, j] = step
-        slot[step] = j
-        end[step] = N
-        if rule == 0:
-            _sift(heap[y], count[y], h, ids[y], place)
-    return slot, evicted, end, count, ids

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dmn.dynamic_memory import Schedule, write_schedule
-from dmn.errors import FeatureError
-from dmn.inputs import as_views, check_order, selected_views
-from dmn.text import LEAST_ROWS, normalise, predict, text_probabilities
+from dmn.errors import ConfigError
+from dmn.inputs import check_lengths, check_order, check_positive
+from dmn.recording import (
+    BLOCK,
+    Stream,
+    as_rows,
+    blocks,
+    dynamic_reader,
+    open_stream,
+    padded,
+    reorder,
+    shares_static,
+    static_reader,
+    workers,
+)
+from dmn.text import text_probabilities
 
 if TYPE_CHECKING:
-    from dmn.blocked import BlockReader
     from dmn.network import DualMemoryNetwork
-
-BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -43,105 +52,6 @@ class Result:
     evicted: Tensor
     start: int = 0
     schedule: Schedule | None = None
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A recorded stream after its text prediction.
-
-    views [N, V, D] by row, order [N]; table [C*F + N, D]: the fixed slots, then view 0 of each
-    image in stream order, of unit norm; label, entropy [N] in stream order.
-    """
-
-    views: Tensor
-    order: np.ndarray | None
-    table: Tensor
-    offset: int
-    label: np.ndarray
-    entropy: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    @property
-    def x(self) -> Tensor:
-        """Return view 0 of each image [N, D], in stream order."""
-        return self.table[self.offset :]
-
-
-class Reader(Protocol):
-    """Reads memories for images start to stop: probabilities [betas, lengths, b, C]."""
-
-    def read(self, start: int, stop: int) -> Tensor: ...
-
-
-@contextmanager
-def workers(count: int | None) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of `count` threads (torch's number if None), each product on one thread.
-
-    A product's last bits may depend on the threads it runs on, so work is split by tasks.
-    """
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count or before, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        torch.set_num_threads(1)
-        with pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
-
-
-def blocks(count: int, size: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of consecutive blocks of `size` images."""
-    return [(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def padded(rows: Tensor) -> Tensor:
-    """Return rows [B, D] with zero rows appended up to a multiple of 64."""
-    missing = -len(rows) % LEAST_ROWS if len(rows) else LEAST_ROWS
-    return rows if not missing else torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
-
-
-def open_stream(
-    network: DualMemoryNetwork,
-    views: object,
-    order: object = None,
-    size: int = BLOCK,
-    pool: ThreadPoolExecutor | None = None,
-    text: Tensor | None = None,
-) -> Stream:
-    """Check the views, predict from text and return the stream, ready to be traced.
-
-    Text probabilities go to `text` [N, C] if given. Raises FeatureError.
-    """
-    checked = as_views(views, network.dimension)
-    N, V, _ = checked.shape
-    kept = selected_views(V, network.view_share)
-    rows = None if order is None else check_order(order, N)
-    fixed = network.fixed.reshape(-1, network.dimension)
-    table = torch.empty(
-        len(fixed) + N, network.dimension, dtype=network.dtype, device=network.device
-    )
-    table[: len(fixed)] = fixed
-    label = np.empty(N, np.int64)
-    entropy = np.empty(N, np.float64 if network.dtype == torch.float64 else np.float32)
-
-    def task(span: tuple[int, int]) -> None:
-        start, stop = span
-        part = checked[start:stop] if rows is None else checked[rows[start:stop]]
-        unit = normalise(part.to(network.device, network.dtype))
-        table[len(fixed) + start : len(fixed) + stop] = unit[:, 0]
-        found = predict(unit, network.classifier, network.logit_scale, kept)
-        label[start:stop] = found.pseudo_label.cpu().numpy()
-        entropy[start:stop] = found.entropy.cpu().numpy()
-        if text is not None:
-            text[start:stop] = found.probability
-
-    # many views make many rows: keep the text stage within the block's memory too
-    spans = blocks(N, max(LEAST_ROWS, size // V))
-    for _ in map(task, spans) if pool is None else pool.map(task, spans):
-        pass
-    return Stream(checked, rows, table, len(fixed), label, entropy)
 
 
 def schedule_of(network: DualMemoryNetwork, stream: Stream) -> Schedule:
@@ -199,11 +109,6 @@ def evaluate(
     return _result(stream, schedule, 0, N, text, dynamic, static)
 
 
-def as_rows(views: object) -> Sequence:
-    """Return views if they have a length; the full check comes later."""
-    return views if hasattr(views, "__len__") else np.asarray(views)  # type: ignore[return-value]
-
-
 def _result(
     stream: Stream,
     schedule: Schedule,
@@ -253,67 +158,125 @@ def readers(
     return read
 
 
-def shares_static(network: DualMemoryNetwork) -> bool:
-    """Say whether the static memory is what the dynamic one reads before any image enters."""
-    if network.static is None or network.readout != "similarity":
-        return False
-    return network.fixed.shape == network.static.shape and torch.equal(
-        network.fixed, network.static
+@dataclass(frozen=True)
+class ManyResult:
+    """Answers to the same images over several orders, lengths and betas, by row of the views.
+
+    dynamic [orders, lengths, betas, N, C]; static [betas, N, C]; text [N, C]. Unlike `Result`,
+    row i always belongs to views[i], so that all orders line up. schedules [orders][lengths]
+    are the writes; pseudo_label, entropy [N].
+    """
+
+    text: Tensor
+    dynamic: Tensor
+    static: Tensor | None
+    pseudo_label: Tensor
+    entropy: Tensor
+    schedules: list[list[Schedule]]
+    lengths: tuple[int, ...]
+    betas: tuple[float, ...]
+
+
+@torch.no_grad()
+def evaluate_many(
+    network: DualMemoryNetwork,
+    views: object,
+    orders: Sequence[object],
+    lengths: Sequence[int] | None = None,
+    betas: Sequence[float] | None = None,
+    block_size: int = BLOCK,
+    num_threads: int | None = None,
+) -> ManyResult:
+    """Evaluate all combinations of stream orders, memory lengths and betas at once.
+
+    Text prediction and the products of an order serve all lengths and betas: under the entry
+    rule `entropy` a memory of length l is the l first of a longer one (section 12). `lengths`
+    and `betas` default to the network's own. Raises FeatureError, ConfigError.
+    """
+    wanted = _many_lengths(network, lengths)
+    sharpness = tuple(
+        [network.beta] if betas is None else [check_positive(b, "beta") for b in betas]
+    )
+    with workers(num_threads) as pool:
+        N = len(as_rows(views))
+        text = torch.empty(N, network.classes, dtype=network.dtype, device=network.device)
+        stream = open_stream(network, views, None, block_size, pool, text)
+        shape = (len(orders), len(wanted), len(sharpness), N, network.classes)
+        dynamic = torch.empty(shape, dtype=network.dtype, device=network.device)
+        schedules = []
+        for o, order in enumerate(orders):
+            rows = check_order(order, N)
+            turned = reorder(stream, rows)
+            schedules.append(
+                _read_lengths(network, turned, wanted, sharpness, block_size, pool, dynamic[o])
+            )
+        static = _read_static(network, stream, sharpness, block_size, pool)
+    return ManyResult(
+        text,
+        dynamic,
+        static,
+        torch.from_numpy(stream.label),
+        torch.from_numpy(stream.entropy),
+        schedules,
+        wanted,
+        sharpness,
     )
 
 
-def dynamic_reader(
-    network: DualMemoryNetwork,
-    stream: Stream,
-    schedule: Schedule,
-    lengths: Sequence[int],
-    pool: ThreadPoolExecutor,
-    betas: Sequence[float] | None = None,
-) -> Reader:
-    """Return a reader of the dynamic memory for ascending `lengths`, the schedule's own last."""
-    return _reader_class(network)(
-        network.fixed,
-        stream.table,
-        stream.x,
-        schedule,
-        stream.entropy,
-        network.projections,
-        readout=network.readout,
-        betas=[network.beta] if betas is None else betas,
-        logit_scale=network.logit_scale,
-        lengths=lengths,
-        delay=0 if network.update_before_read else 1,
-        pool=pool,
-    )
+def _many_lengths(network: DualMemoryNetwork, lengths: Sequence[int] | None) -> tuple[int, ...]:
+    if lengths is None:
+        if network.length is None:
+            raise ConfigError("the network's memory is unlimited; name the lengths to compare")
+        return (network.length,)
+    return check_lengths(lengths)
 
 
-def static_reader(
+def _read_lengths(
     network: DualMemoryNetwork,
     stream: Stream,
+    lengths: tuple[int, ...],
+    betas: tuple[float, ...],
+    size: int,
     pool: ThreadPoolExecutor,
-    betas: Sequence[float] | None = None,
-) -> Reader:
-    """Return a reader of the static memory, which is always read by similarity."""
+    found: Tensor,
+) -> list[Schedule]:
+    """Fill found [lengths, betas, N, C], by row of the views, for one order."""
+    schedules = [
+        write_schedule(
+            stream.label, stream.entropy, network.classes, length, network.entry_rule, network.seed
+        )
+        for length in lengths
+    ]
+    nests = network.entry_rule == "entropy"
+    ascending = sorted(set(lengths))
+    # only the lowest entropies nest: under other rules each length is a memory of its own
+    groups = [ascending] if nests else [[length] for length in ascending]
+    for group in groups:
+        schedule = schedules[lengths.index(group[-1])]
+        reader = dynamic_reader(network, stream, schedule, group, pool, betas)
+        for start, stop in blocks(len(stream), size):
+            part = reader.read(start, stop)
+            rows = stream.order[start:stop] if stream.order is not None else slice(start, stop)
+            for n, length in enumerate(lengths):
+                if length in group:
+                    at = group.index(length)
+                    for b in range(len(betas)):
+                        # a readout without beta answers all betas alike
+                        found[n, b][rows] = part[min(b, len(part) - 1), at]
+    return schedules
+
+
+def _read_static(
+    network: DualMemoryNetwork,
+    stream: Stream,
+    betas: tuple[float, ...],
+    size: int,
+    pool: ThreadPoolExecutor,
+) -> Tensor | None:
+    """Return static probabilities [betas, N, C], None in zero-shot."""
     if network.static is None:
-        raise FeatureError("there is no static memory in zero-shot; give shots [C, K, D]")
-    return _reader_class(network)(
-        network.static,
-        network.static.reshape(-1, network.dimension),
-        stream.x,
-        None,
-        stream.entropy,
-        network.projections,
-        readout="similarity",
-        betas=[network.beta] if betas is None else betas,
-        logit_scale=network.logit_scale,
-        lengths=[0],
-        delay=0,
-        pool=pool,
-    )
-
-
-def _reader_class(network: DualMemoryNetwork) -> type[BlockReader]:
-    # compiled loops take a second to load, and a GPU needs none
-    from dmn.blocked import BlockReader
-
-    return BlockReader
+        return None
+    reader = static_reader(network, stream, pool, betas)
+    parts = [reader.read(start, stop)[:, 0] for start, stop in blocks(len(stream), size)]
+    empty = torch.empty(len(betas), 0, network.classes, dtype=network.dtype)
+    return torch.cat(parts, dim=1) if parts else empty

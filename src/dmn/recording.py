@@ -1,0 +1,209 @@
+"""A recorded stream after its text prediction, and readers of the memories it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmn.dynamic_memory import Schedule
+from dmn.errors import FeatureError
+from dmn.inputs import as_views, check_order, selected_views
+from dmn.text import LEAST_ROWS, normalise, predict
+
+if TYPE_CHECKING:
+    from dmn.network import DualMemoryNetwork
+
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A recorded stream after its text prediction.
+
+    views [N, V, D] by row, order [N]; table [C*F + N, D]: the fixed slots, then view 0 of each
+    image in stream order, of unit norm; label, entropy [N] in stream order.
+    """
+
+    views: Tensor
+    order: np.ndarray | None
+    table: Tensor
+    offset: int
+    label: np.ndarray
+    entropy: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def x(self) -> Tensor:
+        """Return view 0 of each image [N, D], in stream order."""
+        return self.table[self.offset :]
+
+
+class Reader(Protocol):
+    """Reads memories for images start to stop: probabilities [betas, lengths, b, C]."""
+
+    def read(self, start: int, stop: int) -> Tensor: ...
+
+
+@contextmanager
+def workers(count: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of `count` threads (torch's number if None), each product on one thread.
+
+    A product's last bits may depend on the threads it runs on, so work is split by tasks.
+    """
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count or before, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        torch.set_num_threads(1)
+        with pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+def blocks(count: int, size: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of consecutive blocks of `size` images."""
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def padded(rows: Tensor) -> Tensor:
+    """Return rows [B, D] with zero rows appended up to a multiple of 64."""
+    missing = -len(rows) % LEAST_ROWS if len(rows) else LEAST_ROWS
+    return rows if not missing else torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
+
+
+def open_stream(
+    network: DualMemoryNetwork,
+    views: object,
+    order: object = None,
+    size: int = BLOCK,
+    pool: ThreadPoolExecutor | None = None,
+    text: Tensor | None = None,
+) -> Stream:
+    """Check the views, predict from text and return the stream, ready to be traced.
+
+    Text probabilities go to `text` [N, C] if given. Raises FeatureError.
+    """
+    checked = as_views(views, network.dimension)
+    N, V, _ = checked.shape
+    kept = selected_views(V, network.view_share)
+    rows = None if order is None else check_order(order, N)
+    fixed = network.fixed.reshape(-1, network.dimension)
+    table = torch.empty(
+        len(fixed) + N, network.dimension, dtype=network.dtype, device=network.device
+    )
+    table[: len(fixed)] = fixed
+    label = np.empty(N, np.int64)
+    entropy = np.empty(N, np.float64 if network.dtype == torch.float64 else np.float32)
+
+    def task(span: tuple[int, int]) -> None:
+        start, stop = span
+        part = checked[start:stop] if rows is None else checked[rows[start:stop]]
+        unit = normalise(part.to(network.device, network.dtype))
+        table[len(fixed) + start : len(fixed) + stop] = unit[:, 0]
+        found = predict(unit, network.classifier, network.logit_scale, kept)
+        label[start:stop] = found.pseudo_label.cpu().numpy()
+        entropy[start:stop] = found.entropy.cpu().numpy()
+        if text is not None:
+            text[start:stop] = found.probability
+
+    # many views make many rows: keep the text stage within the block's memory too
+    spans = blocks(N, max(LEAST_ROWS, size // V))
+    for _ in map(task, spans) if pool is None else pool.map(task, spans):
+        pass
+    return Stream(checked, rows, table, len(fixed), label, entropy)
+
+
+def as_rows(views: object) -> Sequence:
+    """Return views if they have a length; the full check comes later."""
+    return views if hasattr(views, "__len__") else np.asarray(views)  # type: ignore[return-value]
+
+
+def reorder(stream: Stream, rows: np.ndarray) -> Stream:
+    """Return the stream in another order; the text prediction of an image does not change."""
+    table = stream.table.clone()
+    torch.index_select(
+        stream.x, 0, torch.from_numpy(rows).to(table.device), out=table[stream.offset :]
+    )
+    return Stream(
+        stream.views, rows, table, stream.offset, stream.label[rows], stream.entropy[rows]
+    )
+
+
+def shares_static(network: DualMemoryNetwork) -> bool:
+    """Say whether the static memory is what the dynamic one reads before any image enters."""
+    if network.static is None or network.readout != "similarity":
+        return False
+    return network.fixed.shape == network.static.shape and torch.equal(
+        network.fixed, network.static
+    )
+
+
+def dynamic_reader(
+    network: DualMemoryNetwork,
+    stream: Stream,
+    schedule: Schedule,
+    lengths: Sequence[int],
+    pool: ThreadPoolExecutor,
+    betas: Sequence[float] | None = None,
+) -> Reader:
+    """Return a reader of the dynamic memory for ascending `lengths`, the schedule's own last."""
+    return _reader_class(network)(
+        network.fixed,
+        stream.table,
+        stream.x,
+        schedule,
+        stream.entropy,
+        network.projections,
+        readout=network.readout,
+        betas=[network.beta] if betas is None else betas,
+        logit_scale=network.logit_scale,
+        lengths=lengths,
+        delay=0 if network.update_before_read else 1,
+        pool=pool,
+    )
+
+
+def static_reader(
+    network: DualMemoryNetwork,
+    stream: Stream,
+    pool: ThreadPoolExecutor,
+    betas: Sequence[float] | None = None,
+) -> Reader:
+    """Return a reader of the static memory, which is always read by similarity."""
+    if network.static is None:
+        raise FeatureError("there is no static memory in zero-shot; give shots [C, K, D]")
+    return _reader_class(network)(
+        network.static,
+        network.static.reshape(-1, network.dimension),
+        stream.x,
+        None,
+        stream.entropy,
+        network.projections,
+        readout="similarity",
+        betas=[network.beta] if betas is None else betas,
+        logit_scale=network.logit_scale,
+        lengths=[0],
+        delay=0,
+        pool=pool,
+    )
+
+
+def _reader_class(network: DualMemoryNetwork) -> Any:
+    """Return the class whose readers suit the network's device."""
+    if network.device.type != "cpu":
+        from dmn.batched import BatchedReader
+
+        return BatchedReader
+    # compiled loops take a second to load, and a GPU needs none
+    from dmn.blocked import BlockReader
+
+    return BlockReader

@@ -1,0 +1,46 @@
+"""The benchmark measures what it says; its times are not checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from dmn.benchmark import grid, main, operations, synthetic
+from dmn.errors import DmnError
+from dmn.network import DualMemoryNetwork
+
+
+def test_the_quick_benchmark_writes_tables_and_a_plot(tmp_path: Path) -> None:
+    main(["--out", str(tmp_path), "--quick", "--device", "cpu"])
+    table = pd.read_csv(tmp_path / "benchmark.csv")
+    assert {"C", "L", "D", "N", "loop_ms", "blocked_ms", "ratio", "share_of_rate"} <= set(table)
+    assert len(table) == len(grid(quick=True))
+    assert (tmp_path / "benchmark.md").read_text().count("|---|") >= 2
+    assert (tmp_path / "benchmark.svg").stat().st_size > 1000
+    assert pd.read_csv(tmp_path / "many.csv").orders.tolist() == [10]
+
+
+def test_the_full_grid_covers_all_sizes_and_ten_times_the_images() -> None:
+    rows = grid(quick=False)
+    assert {row[0] for row in rows} == {10, 37, 100, 397, 1000}
+    assert {row[1] for row in rows} == {10, 50, 200}
+    assert {row[2] for row in rows} == {512, 1024}
+    for classes in (10, 1000):
+        sizes = {row[3] for row in rows if row[0] == classes}
+        assert max(sizes) == 10 * min(sizes)
+
+
+def test_operations_count_only_slots_that_an_image_sees() -> None:
+    text, x = synthetic(2, 8, 3)
+    result = DualMemoryNetwork(text, length=50).evaluate(x)
+    # text: 3 images x 2 classes; text slots as many; images see 1, 2 and 3 stored ones
+    assert operations(result, 8) == 2 * 8 * (6 + 6 + 1 + 2 + 3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DmnError, match="there is no GPU here"):
+        main(["--out", str(tmp_path), "--device", "cuda"])

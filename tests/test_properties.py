@@ -1,0 +1,154 @@
+"""Online, blocked and plain loop give the same answers, whatever the network and the stream."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dmn.batched import BatchedReader
+from dmn.blocked import BlockReader
+from dmn.dynamic_memory import ENTRY_RULES
+from dmn.projections import POSITIONS
+from dmn.readout import READOUTS
+from dmn.recording import open_stream
+from dmn.stream import evaluate_many, schedule_of
+from network_cases import Case
+
+QUICK = settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 3e-5}
+
+
+@st.composite
+def cases(draw: st.DrawFn, **fixed: Any) -> Case:
+    options = {
+        "length": draw(st.sampled_from([1, 2, 5, None])),
+        "readout": draw(st.sampled_from(READOUTS)),
+        "entry_rule": draw(st.sampled_from(ENTRY_RULES)),
+        "update_before_read": draw(st.booleans()),
+        "text_slot": draw(st.booleans()),
+        "shots_in_dynamic": draw(st.booleans()),
+        "seed": draw(st.integers(0, 3)),
+    }
+    choices: dict[str, Any] = {
+        "classes": draw(st.integers(2, 9)),
+        "dimension": draw(st.sampled_from([4, 16, 33])),
+        "images": draw(st.sampled_from([0, 1, 2, 63, 64, 65, 90])),
+        "views": draw(st.integers(2, 5)),
+        "shots": draw(st.integers(0, 3)),
+        "kind": draw(st.sampled_from([None, "bias", "linear"])),
+        "position": draw(st.sampled_from(sorted(POSITIONS))),
+        "distinct": draw(st.sampled_from([None, None, 7])),
+        "one_class": draw(st.booleans()),
+        "seed": draw(st.integers(0, 1000)),
+    }
+    return Case(**(choices | fixed), options=options)
+
+
+def same(found: Any, wanted: Any, tolerance: float) -> None:
+    torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
+
+
+@QUICK
+@given(cases())
+def test_blocked_evaluation_equals_the_plain_loop(case: Case) -> None:
+    found, wanted = case.network().evaluate(case.stream, block_size=64), case.plain()
+    tolerance = TOLERANCE[case.dtype]
+    assert found.pseudo_label.tolist() == wanted.pseudo_label
+    assert found.slot.tolist() == wanted.slot
+    assert found.evicted.tolist() == wanted.evicted
+    assert found.schedule is not None
+    assert [[i for i in row if i >= 0] for row in found.schedule.memory_ids.tolist()] == [
+        [i for i in row if i >= 0] for row in wanted.memory_ids
+    ]
+    same(found.text, wanted.text, tolerance)
+    same(found.dynamic, wanted.dynamic, tolerance)
+    if wanted.static is None:
+        assert found.static is None
+    else:
+        same(found.static, wanted.static, tolerance)
+
+
+@QUICK
+@given(cases(images=40))
+def test_online_steps_equal_blocked_evaluation(case: Case) -> None:
+    network = case.network()
+    found, steps = network.evaluate(case.stream), [network.step(image) for image in case.stream]
+    for name in ("pseudo_label", "entropy", "text", "slot", "evicted"):
+        online = torch.stack([getattr(step, name) for step in steps])
+        assert torch.equal(online, getattr(found, name)), name
+    same(torch.stack([step.dynamic for step in steps]), found.dynamic, TOLERANCE[case.dtype])
+
+
+@settings(QUICK, max_examples=10)
+@given(cases(images=300), st.sampled_from([torch.float32, torch.float64]))
+def test_results_depend_neither_on_block_size_nor_on_threads(
+    case: Case, dtype: torch.dtype
+) -> None:
+    case.dtype = dtype
+    network = case.network()
+    first = network.evaluate(case.stream, block_size=64, num_threads=1)
+    for block_size, threads in ((128, 2), (192, 3), (1024, 1)):
+        other = network.evaluate(case.stream, block_size=block_size, num_threads=threads)
+        assert torch.equal(first.text, other.text)
+        assert torch.equal(first.dynamic, other.dynamic)
+        assert first.static is None or torch.equal(first.static, other.static)
+
+
+@settings(QUICK, max_examples=10)
+@given(cases(images=80), st.integers(0, 99))
+def test_many_orders_lengths_and_betas_equal_one_at_a_time(case: Case, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    orders = [random.permutation(80) for _ in range(2)]
+    lengths, betas = (4, 1, 200), (1.0, 3.0)
+    many = evaluate_many(case.network(), case.stream, orders, lengths, betas, block_size=64)
+    for o, order in enumerate(orders):
+        for n, length in enumerate(lengths):
+            for b, beta in enumerate(betas):
+                case.options |= {"length": length, "beta": beta}
+                one = case.network().evaluate(case.stream, order=order)
+                same(many.dynamic[o, n, b][order], one.dynamic, TOLERANCE[case.dtype])
+
+
+@pytest.mark.parametrize("kind", [None, "bias", "linear"])
+def test_single_precision_is_within_its_tolerance_of_the_plain_loop(kind: str | None) -> None:
+    case = Case(images=200, shots=2, kind=kind, dtype=torch.float32, dimension=64)
+    found, wanted = case.network().evaluate(case.stream), case.plain()
+    assert found.slot.tolist() == wanted.slot
+    same(found.dynamic, wanted.dynamic, TOLERANCE[torch.float32])
+    assert wanted.static is not None
+    same(found.static, wanted.static, TOLERANCE[torch.float32])
+
+
+@QUICK
+@given(cases(images=70))
+def test_tensor_operations_alone_give_the_same_answers(case: Case) -> None:
+    network = case.network()
+    stream = open_stream(network, case.stream)
+    schedule = schedule_of(network, stream)
+    lengths = [0, 1, schedule.memory_ids.shape[1] + 1] if network.entry_rule == "entropy" else [90]
+    answers = []
+    for make in (BlockReader, BatchedReader):
+        reader = make(
+            network.fixed,
+            stream.table,
+            stream.x,
+            schedule,
+            stream.entropy,
+            network.projections,
+            readout=network.readout,
+            betas=[1.0, 4.0],
+            logit_scale=8.0,
+            lengths=lengths,
+            delay=int(not network.update_before_read),
+            pool=ThreadPoolExecutor(1),
+        )
+        answers.append(torch.cat([reader.read(0, 30), reader.read(30, 70)], dim=2))
+    same(answers[0], answers[1], TOLERANCE[case.dtype])
