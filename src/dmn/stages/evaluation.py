@@ -28,7 +28,7 @@ from dmn.artifacts import (
 from dmn.config import Config, from_argument, order_range, study_settings
 from dmn.datasets.images import read_thumbnails
 from dmn.datasets.registry import find_dataset, load_registry
-from dmn.errors import ArtifactError, run_main
+from dmn.errors import ArtifactError, ConfigError, run_main
 from dmn.projections import Projections
 from dmn.stages.arguments import add, add_files, add_settings, command
 from dmn.stages.memory import read_shots
@@ -83,7 +83,8 @@ def read_part(path: str | None) -> Part | None:
 
 def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
     """Read all inputs of a job into what a study gets."""
-    text_file, keys = inputs.all(paths.TEXT_FEATURES)[0]
+    text_file = inputs.required(paths.TEXT_FEATURES)
+    keys = inputs.all(paths.TEXT_FEATURES)[0][1]
     test_file = inputs.required(paths.TEST_FEATURES)
     train, val = inputs.one(paths.TRAIN_FEATURES), inputs.one(paths.VAL_FEATURES)
     test = read_part(test_file)
@@ -142,6 +143,14 @@ def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
     return {"protocol": protocol, "versions": versions, "inputs_sha256": inputs.sha256()}
 
 
+def order_seeds(text: str) -> list[int]:
+    """Return the seeds that `--orders` names; ConfigError for anything else."""
+    try:
+        return list(order_range(text))
+    except ValueError as error:
+        raise ConfigError(f"--orders: {error}") from None
+
+
 def main() -> None:
     """Run one study on one cell of the design and write its rows and per-sample answers."""
     parser = command("evaluation", __doc__)
@@ -152,13 +161,14 @@ def main() -> None:
     add_files(parser, "inputs", "features, memories, projections, lists and archives")
     arguments = parser.parse_args()
     config = from_argument(arguments.settings)
+    settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
+    orders = order_seeds(arguments.orders)
     torch.set_num_threads(config.numerics.threads)
     inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
     data = read_data(inputs, config, int(arguments.split))
     data.thumbnails.update(thumbnails(inputs, data, config))
     module = importlib.import_module(f"dmn.studies.{arguments.study}")
-    settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
-    measured = module.measure(data, config, settings, list(order_range(arguments.orders)))
+    measured = module.measure(data, config, settings, orders)
     keys = {
         "study": arguments.study,
         "dataset": data.dataset,
