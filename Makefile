@@ -1,6 +1,6 @@
 # make reports: the embedded demo, from download to page.   make test: the tests.
 # Both make the environment first, when it is missing or older than the lock.
-.PHONY: setup reports test check lock clean-env
+.PHONY: setup reports plan test check lock clean-env
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -26,6 +26,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 reports: setup
 	snakemake --cores $(CORES) reports/all
+
+# what a configuration downloads, stores, computes and runs: make plan CONFIG=config/paper.yaml
+plan: setup
+	python -m dmn.plan $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup
 	python -m pytest

@@ -141,7 +141,7 @@ def closeness(table: pd.DataFrame) -> list[str]:
     sentences = []
     for component, part in alike.groupby("component", sort=False):
         distance = part["difference_mean"].abs()
-        furthest = part.loc[distance.idxmax()]
+        furthest = part.iloc[int(distance.to_numpy().argmax())]
         sentences.append(
             f"Beside the published numbers, {component}: {len(part)} cells of the same protocol, "
             f"{distance.mean():.2f} points away in the mean, at most {distance.max():.2f} "
