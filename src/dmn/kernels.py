@@ -196,23 +196,30 @@ def _finish(kept, n, output, biased, c, tile, scale, logits, at):
 
 
 @njit(**OPTIONS)
-def _weigh(key, r, c, tile, low, high, beta, rows, shift, affine, weights, i):
-    """Set weights[i] of slot r: e^(-beta (1 - <u, k>)) or its own, 0 where it is not seen."""
-    if affine:
-        more, own = shift.key_shift[r], shift.key_norm[r]
-        for q in range(TILE):
-            k = key[r, tile, q] + shift.key_extra[c, tile * TILE + q] + more
-            weights[i, q] = beta * (k * own * shift.query_norm[tile * TILE + q]) - beta
-    elif beta > beta * 0:
-        for q in range(TILE):
-            weights[i, q] = beta * key[r, tile, q] - beta
-    else:
-        for q in range(TILE):
-            weights[i, q] = rows.weight[r]
-    # a loop of its own, in place, is what the compiler turns into vector instructions
-    if beta > beta * 0:
-        for q in range(TILE):
-            weights[i, q] = exp(weights[i, q])
+def _exponents(key, r, tile, beta, weights, i):
+    """Set weights[i] to -beta (1 - <u, k>) of slot r."""
+    for q in range(TILE):
+        weights[i, q] = beta * key[r, tile, q] - beta
+
+
+@njit(**OPTIONS)
+def _shifted_exponents(key, r, tile, beta, extra, c, more, own, norm, weights, i):
+    """Set weights[i] to -beta (1 - <u, k>) of slot r with query and key biases."""
+    for q in range(TILE):
+        k = key[r, tile, q] + extra[c, tile * TILE + q] + more
+        weights[i, q] = beta * (k * own * norm[tile * TILE + q]) - beta
+
+
+@njit(**OPTIONS)
+def _exponential(weights, i):
+    """Raise e to weights[i], in place: this form becomes vector instructions."""
+    for q in range(TILE):
+        weights[i, q] = exp(weights[i, q])
+
+
+@njit(**OPTIONS)
+def _hide(weights, i, low, high):
+    """Set weights[i] to 0 for the queries that do not see the slot."""
     for q in range(low):
         weights[i, q] = 0
     for q in range(high, TILE):
@@ -220,22 +227,33 @@ def _weigh(key, r, c, tile, low, high, beta, rows, shift, affine, weights, i):
 
 
 @njit(**OPTIONS)
-def _add(value, r, c, tile, shift, affine, total, diagonal, slot_output, biased, weights, i, state):
-    """Add slot r to numerator, squared norm and output product; weight 0 adds exactly 0."""
-    if affine:
-        norm = shift.value_norm[r]
-        for q in range(TILE):
-            v = (value[r, tile, q] + shift.value_extra[c, tile * TILE + q]) * norm
-            state[0, q] = state[0, q] + weights[i, q] * v
-    else:
-        for q in range(TILE):
-            state[0, q] = state[0, q] + weights[i, q] * value[r, tile, q]
+def _numerator(value, r, tile, weights, i, state):
+    """Add w <v, x> of slot r."""
+    for q in range(TILE):
+        state[0, q] = state[0, q] + weights[i, q] * value[r, tile, q]
+
+
+@njit(**OPTIONS)
+def _shifted_numerator(value, r, tile, extra, c, norm, weights, i, state):
+    """Add w <v, x> of slot r with a value bias."""
+    for q in range(TILE):
+        v = (value[r, tile, q] + extra[c, tile * TILE + q]) * norm
+        state[0, q] = state[0, q] + weights[i, q] * v
+
+
+@njit(**OPTIONS)
+def _square(total, diagonal, weights, i, state):
+    """Add w (2 sum_i G_ij w_i + G_jj w) to the squared norm; weight 0 adds exactly 0."""
     for q in range(TILE):
         w, t = weights[i, q], total[q]
         state[1, q] = state[1, q] + w * (t + t + diagonal * w)
-    if biased:
-        for q in range(TILE):
-            state[2, q] = state[2, q] + weights[i, q] * slot_output
+
+
+@njit(**OPTIONS)
+def _along(slot_output, weights, i, state):
+    """Add w <v, b> of the output bias b."""
+    for q in range(TILE):
+        state[2, q] = state[2, q] + weights[i, q] * slot_output
 
 
 @njit(**OPTIONS)
@@ -276,6 +294,10 @@ def read_classes(
     state = np.zeros((3, TILE), key.dtype)
     kept = np.zeros((len(lengths), 3, TILE), key.dtype)
     seen = np.zeros(TILE, np.int64)
+    # arrays by themselves, since a call that passes a whole tuple costs more than its loop
+    lows, highs, row_weight, slot_output = rows.low, rows.high, rows.weight, output.slot
+    key_extra, key_shift, key_norm = shift.key_extra, shift.key_shift, shift.key_norm
+    value_extra, value_norm, query_norm = shift.value_extra, shift.value_norm, shift.query_norm
     # a tile axis of constant length lets the compiler see that no index is negative
     tiles = key.shape[1] // TILE
     keys, values = key.reshape(-1, tiles, TILE), value.reshape(-1, tiles, TILE)
@@ -293,19 +315,34 @@ def read_classes(
             seen[:] = 0
             count = 0
             for r in range(first, last):
-                low, high = max(rows.low[r] - q0, 0), min(rows.high[r] - q0, TILE)
+                low, high = max(lows[r] - q0, 0), min(highs[r] - q0, TILE)
                 if low >= high:
                     continue
                 if r - first >= fixed and len(lengths) > 1:
                     _snapshot(lengths, seen, low, high, state, kept)
                 _cross(local, r - first, active, count, weights, total)
-                slot_output = output.slot[r] if biased else beta * 0
-                _weigh(keys, r, c, tile, low, high, beta, rows, shift, affine, weights, count)
-                diagonal = local[r - first, r - first]
-                _add(
-                    values, r, c, tile, shift, affine, total, diagonal, slot_output, biased,
-                    weights, count, state,
-                )  # fmt: skip
+                if beta == 0:
+                    weights[count] = row_weight[r]
+                elif affine:
+                    _shifted_exponents(
+                        keys, r, tile, beta, key_extra, c, key_shift[r], key_norm[r], query_norm,
+                        weights, count,
+                    )  # fmt: skip
+                else:
+                    _exponents(keys, r, tile, beta, weights, count)
+                if beta != 0:
+                    _exponential(weights, count)
+                if low > 0 or high < TILE:
+                    _hide(weights, count, low, high)
+                if affine:
+                    _shifted_numerator(
+                        values, r, tile, value_extra, c, value_norm[r], weights, count, state
+                    )
+                else:
+                    _numerator(values, r, tile, weights, count, state)
+                _square(total, local[r - first, r - first], weights, count, state)
+                if biased:
+                    _along(slot_output[r], weights, count, state)
                 active[count] = r - first
                 count += 1
             for n in range(len(lengths)):
