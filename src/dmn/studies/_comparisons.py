@@ -161,6 +161,11 @@ def _index(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Any, ...]]:
     return list(table[list(keys)].itertuples(index=False, name=None))
 
 
+def text_words(row: Any) -> str:
+    """Return what a row's text prediction is; the projections of few-shot train it too."""
+    return "its trained text classifier" if row["setting"] == "few_shot" else "text alone"
+
+
 def with_most_shots(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each data set and setting that have the most shots."""
     most = table.groupby([*PLACE, "setting"], sort=False)["shots"].transform("max")

@@ -288,17 +288,24 @@ def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 def _figures(
     rows: pd.DataFrame, samples: Any, purity: pd.DataFrame, classes: pd.DataFrame
 ) -> dict[str, Figure]:
+    import pandas as pd
+
     from dmn.report import figures
 
     panels = [*PLACE, "setting"]
     windows = rows[rows["metric"] == "accuracy_so_far"]
     course = gains(windows, [*CELL, "seen"], LEADING)
     dynamic = only(classes, **DYNAMIC)
-    shown = dynamic.sort_values("mean", kind="stable")
-    if shown["class_name"].nunique() > 2 * SHOWN:
-        order = shown.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
+    order = dynamic.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
+    ranks = {name: rank for rank, name in enumerate(order.index)}
+    if len(ranks) > 2 * SHOWN:
         ends = [*order.index[:SHOWN], *order.index[-SHOWN:]]
-        shown = shown[shown["class_name"].isin(ends)]
+        dynamic = dynamic[dynamic["class_name"].isin(ends)]
+    # classes from loss to gain in every panel, settings as they stand
+    parts = [part for _, part in dynamic.groupby("setting", sort=False)]
+    shown = pd.concat(
+        [p.iloc[np.argsort([ranks[n] for n in p["class_name"]], kind="stable")] for p in parts]
+    )
     return {
         "purity_along_stream": figures.lines(
             purity,

@@ -19,6 +19,7 @@ from dmn.studies._comparisons import (
     in_order,
     kind,
     said,
+    text_words,
     verdict,
     where,
     with_most_shots,
@@ -165,8 +166,8 @@ def _findings(whole: pd.DataFrame, optimism: pd.DataFrame) -> list[str]:
         names = row["component"], row["weights"]
         if names[1] != "oracle":
             sentences.append(
-                f"{where(row)}, {cell_words(row)}: {SUBJECTS[names]} {verdict(row)} against text "
-                f"alone, {said(row, ' points', signed=True)}."
+                f"{where(row)}, {cell_words(row)}: {SUBJECTS[names]} {verdict(row)} against "
+                f"{text_words(row)}, {said(row, ' points', signed=True)}."
             )
     for row in optimism.to_dict("records"):
         if row["comparison"] == COMPARISONS[0][0]:

@@ -121,10 +121,10 @@ def measure(
         for name in arranged[0]:
             for run in experiment.runs(used, orders=[found[name] for found in arranged]):
                 rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
-        for (kind, severity), part in data.shifts.items():
+        for kind, severity in sorted(data.shifts):
             if severity == settings.severity:
                 for seed in used:
-                    rows += _domains(experiment, seed, kind, part)
+                    rows += _domains(experiment, seed, kind, data.shifts[kind, severity])
     return Measurement(pd.DataFrame(rows))
 
 

@@ -60,7 +60,8 @@ def measure(
         experiment = Experiment(data, config, cell)
         for run in experiment.runs(orders[: settings.orders]):
             rows += run.accuracy_rows(corruption="none", severity=0)
-        for (kind, severity), part in data.shifts.items():
+        for kind, severity in sorted(data.shifts):
+            part = data.shifts[kind, severity]
             for run in experiment.runs(orders[: settings.orders], part):
                 rows += run.accuracy_rows(corruption=kind, severity=severity)
     return Measurement(pd.DataFrame(rows))
