@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dmn.biases import Biases
 from dmn.dynamic_memory import Schedule
-from dmn.kernels import Rows, read_classes, softmax_columns
+from dmn.exponential import softmax_columns
+from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
 from dmn.text import LEAST_ROWS

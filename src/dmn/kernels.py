@@ -7,20 +7,12 @@ multiply-adds, which does not change the order of a sum.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
+from numba import njit
 
-OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract"},
-}
-# queries that a loop takes at once: its scratch stays in the first-level cache
-TILE = 64
+from dmn.exponential import OPTIONS, TILE, exp
 
 
 class Rows(NamedTuple):
@@ -65,53 +57,6 @@ class Output(NamedTuple):
     slot: np.ndarray
     query: np.ndarray
     square: np.ndarray
-
-
-def exp(x: float) -> float:
-    """Return e^x for x below 80, alike on every machine; under 2 units in the last place."""
-    raise NotImplementedError  # compiled code only
-
-
-@overload(exp, inline="always")
-def _exp(x):
-    return _exp32 if x == types.float32 else _exp64
-
-
-def _exp32(x):
-    one, half = np.float32(1), np.float32(0.5)
-    x = max(x, np.float32(-87))
-    n = np.floor(x * np.float32(1.44269504088896341) + half)
-    r = x - n * np.float32(0.693359375)
-    r = r - n * np.float32(-2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + half
-    p = p * (r * r) + r + one
-    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-def _exp64(x):
-    x = max(x, -700.0)
-    n = np.floor(x * 1.44269504088896341 + 0.5)
-    r = x - n * 6.93145751953125e-1
-    r = r - n * 1.42860682030941723212e-6
-    p = 1.0 / 6227020800.0
-    p = p * r + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * (r * r) + r + 1.0
-    return p * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
 
 
 @njit(**OPTIONS)
@@ -257,6 +202,70 @@ def _along(slot_output, weights, i, state):
 
 
 @njit(**OPTIONS)
+def _read_tile(
+    keys,
+    values,
+    tile,
+    rows,
+    first,
+    last,
+    fixed,
+    beta,
+    shift,
+    affine,
+    output,
+    biased,
+    c,
+    local,
+    lengths,
+    weights,
+    total,
+    active,
+    state,
+    seen,
+    kept,
+):
+    """Sum up the slots of class c for the queries of one tile: state [3, T], kept if shorter."""
+    # arrays by themselves, since a call that passes a whole tuple costs more than its loop
+    lows, highs, row_weight, slot_output = rows.low, rows.high, rows.weight, output.slot
+    key_extra, key_shift, key_norm = shift.key_extra, shift.key_shift, shift.key_norm
+    value_extra, value_norm, query_norm = shift.value_extra, shift.value_norm, shift.query_norm
+    q0 = tile * TILE
+    count = 0
+    for r in range(first, last):
+        low, high = max(lows[r] - q0, 0), min(highs[r] - q0, TILE)
+        if low >= high:
+            continue
+        if r - first >= fixed and len(lengths) > 1:
+            _snapshot(lengths, seen, low, high, state, kept)
+        _cross(local, r - first, active, count, weights, total)
+        if beta == 0:
+            weights[count] = row_weight[r]
+        elif affine:
+            _shifted_exponents(
+                keys, r, tile, beta, key_extra, c, key_shift[r], key_norm[r], query_norm,
+                weights, count,
+            )  # fmt: skip
+        else:
+            _exponents(keys, r, tile, beta, weights, count)
+        if beta != 0:
+            _exponential(weights, count)
+        if low > 0 or high < TILE:
+            _hide(weights, count, low, high)
+        if affine:
+            _shifted_numerator(
+                values, r, tile, value_extra, c, value_norm[r], weights, count, state
+            )
+        else:
+            _numerator(values, r, tile, weights, count, state)
+        _square(total, local[r - first, r - first], weights, count, state)
+        if biased:
+            _along(slot_output[r], weights, count, state)
+        active[count] = r - first
+        count += 1
+
+
+@njit(**OPTIONS)
 def read_classes(
     key,
     value,
@@ -294,10 +303,6 @@ def read_classes(
     state = np.zeros((3, TILE), key.dtype)
     kept = np.zeros((len(lengths), 3, TILE), key.dtype)
     seen = np.zeros(TILE, np.int64)
-    # arrays by themselves, since a call that passes a whole tuple costs more than its loop
-    lows, highs, row_weight, slot_output = rows.low, rows.high, rows.weight, output.slot
-    key_extra, key_shift, key_norm = shift.key_extra, shift.key_shift, shift.key_norm
-    value_extra, value_norm, query_norm = shift.value_extra, shift.value_norm, shift.query_norm
     # a tile axis of constant length lets the compiler see that no index is negative
     tiles = key.shape[1] // TILE
     keys, values = key.reshape(-1, tiles, TILE), value.reshape(-1, tiles, TILE)
@@ -310,41 +315,12 @@ def read_classes(
         if keep:
             _gram_keep(own, width, rows, first, last, local)
         for tile in range(tiles):
-            q0 = tile * TILE
             state[:] = 0
             seen[:] = 0
-            count = 0
-            for r in range(first, last):
-                low, high = max(lows[r] - q0, 0), min(highs[r] - q0, TILE)
-                if low >= high:
-                    continue
-                if r - first >= fixed and len(lengths) > 1:
-                    _snapshot(lengths, seen, low, high, state, kept)
-                _cross(local, r - first, active, count, weights, total)
-                if beta == 0:
-                    weights[count] = row_weight[r]
-                elif affine:
-                    _shifted_exponents(
-                        keys, r, tile, beta, key_extra, c, key_shift[r], key_norm[r], query_norm,
-                        weights, count,
-                    )  # fmt: skip
-                else:
-                    _exponents(keys, r, tile, beta, weights, count)
-                if beta != 0:
-                    _exponential(weights, count)
-                if low > 0 or high < TILE:
-                    _hide(weights, count, low, high)
-                if affine:
-                    _shifted_numerator(
-                        values, r, tile, value_extra, c, value_norm[r], weights, count, state
-                    )
-                else:
-                    _numerator(values, r, tile, weights, count, state)
-                _square(total, local[r - first, r - first], weights, count, state)
-                if biased:
-                    _along(slot_output[r], weights, count, state)
-                active[count] = r - first
-                count += 1
+            _read_tile(
+                keys, values, tile, rows, first, last, fixed, beta, shift, affine, output, biased,
+                c, local, lengths, weights, total, active, state, seen, kept,
+            )  # fmt: skip
             for n in range(len(lengths)):
                 for q in range(TILE):
                     if seen[q] <= lengths[n] or n == len(lengths) - 1:
@@ -362,24 +338,3 @@ def _snapshot(lengths, seen, low, high, state, kept):
                 for k in range(3):
                     kept[n, k, q] = state[k, q]
         seen[q] += 1
-
-
-@njit(**OPTIONS)
-def softmax_columns(logits, probabilities):
-    """Fill probabilities [b, C] with the softmax over classes of logits [C, B], b <= B."""
-    C, b = logits.shape[0], probabilities.shape[0]
-    for q0 in range(0, b, TILE):
-        high = min(b - q0, TILE)
-        largest = logits[0, q0 : q0 + high].copy()
-        for c in range(1, C):
-            for q in range(high):
-                largest[q] = max(largest[q], logits[c, q0 + q])
-        total = np.zeros(high, logits.dtype)
-        for c in range(C):
-            for q in range(high):
-                e = exp(logits[c, q0 + q] - largest[q])
-                logits[c, q0 + q] = e
-                total[q] = total[q] + e
-        for q in range(high):
-            for c in range(C):
-                probabilities[q0 + q, c] = logits[c, q0 + q] / total[q]

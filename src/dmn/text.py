@@ -71,8 +71,10 @@ def predict(
     if B * V < LEAST_ROWS:
         flat = torch.cat([flat, flat.new_zeros(LEAST_ROWS - B * V, D)])
     flat_p = text_probabilities(flat, classifier, logit_scale)
-    h = entropy(flat_p, VIEW_EPSILON)[: B * V].reshape(B, V)
     p = flat_p[: B * V].reshape(B, V, C)
-    q = p[:, 0] if V == 1 else mean_probability(p, select_views(h, kept_views))
+    q = p[:, 0]
+    if V > 1:
+        h = entropy(flat_p, VIEW_EPSILON)[: B * V].reshape(B, V)
+        q = mean_probability(p, select_views(h, kept_views))
     padded = q if B >= LEAST_ROWS else torch.cat([q, q.new_ones(LEAST_ROWS - B, C)])
     return TextPrediction(p[:, 0], q.argmax(dim=-1), entropy(padded, LABEL_EPSILON)[:B])
