@@ -12,9 +12,9 @@ from dmn.randomness import generator
 
 ALPHA, BETA = 1.0, 5.5  # the paper's default residual ratio and sharpness
 LEARNING_RATE, EPOCHS, BATCH, EPSILON, WEIGHT_DECAY = 1e-3, 20, 256, 1e-4, 1e-2
-# the grid that the authors search: 20 ratios up to 3, 200 sharpnesses up to 7
-ALPHAS = 0.1 + np.arange(20) * (3 - 0.1) / 20
-BETAS = 0.1 + np.arange(200) * (7 - 0.1) / 200
+# the widest grid that the authors search, of those that they set by data set
+ALPHAS = 0.1 + np.arange(20) * (30 - 0.1) / 20
+BETAS = 0.1 + np.arange(200) * (30 - 0.1) / 200
 
 
 def build_keys(train: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ KINDS = (
     ("fused", "validation"),
     ("fused", "oracle"),
 )
+LEADING = (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation"))
 SUBJECTS = {
     ("dynamic", "none"): "the dynamic memory alone",
     ("static", "none"): "the static memory alone",

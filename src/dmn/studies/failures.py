@@ -15,6 +15,7 @@ from dmn.config import Config
 from dmn.studies._comparisons import (
     CELL,
     DYNAMIC,
+    LEADING,
     PLACE,
     cell_words,
     gains,
@@ -28,7 +29,6 @@ from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from dmn.dynamic_memory import Schedule
     from dmn.experiment import Run
@@ -38,10 +38,9 @@ QUESTION = "When does the memory take in wrong images, and which classes pay for
 NEEDS = ("few_shot", "images")
 TABLES = ("classes", "confusions", "poison", "cold_start")
 FIGURES = ("purity_along_stream", "gain_by_class", "gain_along_stream", "turned_samples")
-LEADING = (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation"))
 POISON = ("first_wrong_entry", "wrong_entries", "wrong_share_of_slot_time")
 MOST = 10  # confusions listed
-SHOWN = 8  # classes named or drawn at each end
+SHOWN = 8  # classes named at each end
 
 
 class Settings(StudySettings):
@@ -192,6 +191,7 @@ def report(
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
     from dmn.report.tables import describe
     from dmn.statistics import summarise
+    from dmn.studies._failure_figures import failure_figures
 
     keys = [*CELL, "class_name"]
     classes = gains(rows[rows["metric"] == "class_accuracy"], keys, LEADING)
@@ -224,7 +224,7 @@ def report(
         ),
     }
     found = _findings(classes, confusions, poison, start)
-    return Report(tables, _figures(rows, samples, purity, classes), found)
+    return Report(tables, failure_figures(rows, samples, purity, classes), found)
 
 
 def _cold_start(rows: pd.DataFrame) -> pd.DataFrame:
@@ -283,96 +283,6 @@ def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     C = int(max(labels.max(), before.max(), after.max())) + 1
     counts = np.mean([confusion(answers, labels, C) for answers in after], axis=0)
     return counts - confusion(before, labels, C)
-
-
-def _figures(
-    rows: pd.DataFrame, samples: Any, purity: pd.DataFrame, classes: pd.DataFrame
-) -> dict[str, Figure]:
-    import pandas as pd
-
-    from dmn.report import figures
-
-    panels = [*PLACE, "setting"]
-    windows = rows[rows["metric"] == "accuracy_so_far"]
-    course = gains(windows, [*CELL, "seen"], LEADING)
-    dynamic = only(classes, **DYNAMIC)
-    order = dynamic.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
-    ranks = {name: rank for rank, name in enumerate(order.index)}
-    if len(ranks) > 2 * SHOWN:
-        ends = [*order.index[:SHOWN], *order.index[-SHOWN:]]
-        dynamic = dynamic[dynamic["class_name"].isin(ends)]
-    # classes from loss to gain in every panel, settings as they stand
-    parts = [part for _, part in dynamic.groupby("setting", sort=False)]
-    shown = pd.concat(
-        [p.iloc[np.argsort([ranks[n] for n in p["class_name"]], kind="stable")] for p in parts]
-    )
-    return {
-        "purity_along_stream": figures.lines(
-            purity,
-            "seen",
-            series=["metric"],
-            caption="Purity: share of filled slots whose image is of the slot's class; beside it "
-            "the share of right pseudo-labels so far, which an unlimited memory would hold.",
-            panels=panels,
-            x_label="test images seen",
-            y_label="share (%)",
-            scale="linear",
-            band=True,
-            table="poison",
-        ),
-        "gain_by_class": figures.dots(
-            shown,
-            "class_name",
-            caption="Gain of the dynamic memory alone over text alone, by class.",
-            panels=panels,
-            x_label="gain over text alone (points)",
-            reference=0.0,
-            table="classes",
-        ),
-        "gain_along_stream": figures.lines(
-            course,
-            "seen",
-            caption="Gain over text alone on all images so far: the start is cold where it is "
-            "below the end.",
-            panels=panels,
-            x_label="test images seen",
-            y_label="gain over text alone (points)",
-            scale="linear",
-            band=True,
-            reference=0.0,
-            table="cold_start",
-        ),
-        "turned_samples": _gallery(samples, rows),
-    }
-
-
-def _gallery(samples: Any, rows: pd.DataFrame) -> Figure:
-    """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
-    from dmn.report import figures
-
-    key = next(iter(samples))
-    arrays = samples[key]
-    own = rows[(rows["dataset"] == key[0]) & (rows["metric"] == "wrong_entries")]
-    names = own["class_name"].unique()
-    cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
-    labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
-    pictures: list[np.ndarray] = []
-    titles: list[str] = []
-    for turned in ("right", "wrong"):
-        shown = arrays.get(f"{cell}/turned_{turned}_pictures", ())
-        chosen = arrays[f"{cell}/turned_{turned}"][: len(shown)]
-        for row, picture in zip(chosen, shown, strict=True):
-            label, answers = labels[row], after[:, row]
-            # of the orders, those in which it did turn
-            usual = np.bincount(answers[(answers == label) == (turned == "right")]).argmax()
-            pictures.append(picture)
-            titles.append(f"{turned}: {names[label]}\n{names[before[row]]} to {names[usual]}")
-    return figures.gallery(
-        pictures,
-        titles,
-        caption=f"{key[0]}: images that the dynamic memory alone most often turned right or wrong "
-        "against text alone; true class, then both answers.",
-    )
 
 
 def _findings(
