@@ -13,6 +13,7 @@ Exit status: 0 all that ran are identical, 1 one is not, 2 the control could not
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,16 +74,15 @@ def shuffled(work: Path, wanted: bool) -> Iterator[Path]:
         subprocess.run(["fusermount", "-u", mounted], check=False)
 
 
-def emulation(work: Path, model: str | None) -> dict[str, str]:
-    """Return the environment that runs each job's Python on an emulated processor.
+def around_jobs(work: Path, prefix: Sequence[str]) -> dict[str, str]:
+    """Return the environment that puts a command before the Python of each job.
 
-    bash reads BASH_ENV before it runs a job's command; only the jobs are emulated.
+    bash reads BASH_ENV before it runs a job's command; Snakemake itself is left alone.
     """
-    if model is None:
+    if not prefix:
         return {}
-    script = work / "emulated.sh"
-    python = Path(sys.executable)
-    write_text(script, f'python() {{ qemu-x86_64 -cpu {model} "{python}" "$@"; }}\n')
+    script = work / "around_jobs.sh"
+    write_text(script, f'python() {{ {shlex.join(prefix)} "{sys.executable}" "$@"; }}\n')
     return {"BASH_ENV": str(script)}
 
 
@@ -99,7 +99,7 @@ def execute(variation: Variation, work: Path, cores: int) -> None:
         status = subprocess.run(
             [*variation.prefix, *inner],
             cwd=folder,
-            env=environment(folder, {**changes, **emulation(work, variation.processor)}),
+            env=environment(folder, {**changes, **around_jobs(work, variation.jobs)}),
             stdout=log,
             stderr=subprocess.STDOUT,
             umask=-1 if variation.umask is None else variation.umask,
