@@ -119,6 +119,8 @@ def attempt(
     work = base / variation.name / (variation.folder or "checkout")
     start = max(options.start, variation.start, key=PHASES.index)
     began = time.monotonic()
+    # an earlier one that failed was kept to be looked at
+    shutil.rmtree(base / variation.name, ignore_errors=True)
     try:
         prepare(root, work, Path(options.configfile), control, start)
         execute(variation, work, options.cores)
