@@ -54,7 +54,7 @@ def inputs(config: Config, split: int, shots: int) -> list[str]:
 def make(files: list[str], config: Config, configfile: str | None, cores: int) -> None:
     """Let the workflow make what is missing. Raises ArtifactError where it cannot."""
     changes = [f"datasets=[{config.datasets[0]}]", f"backbones=[{config.backbones[0]}]"]
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet", "all", *files]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *files, "--quiet"]
     command += ["--configfile", configfile] if configfile else []
     if subprocess.run([*command, "--config", *changes], check=False).returncode:
         raise ArtifactError(

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import PLACE, best, said, where, worst
+from dmn.studies._comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
 from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ def _view_trials(
 def _projection_trials(
     data: StudyData, config: Config, settings: Settings, cell: Cell
 ) -> Iterator[Trial]:
-    for kind in settings.kinds:
+    for form in settings.kinds:
         for position in settings.positions:
             options = {
-                "projections": train(data, config, cell, kind, position),
+                "projections": train(data, config, cell, form, position),
                 "position": position,
             }
-            yield Trial(f"projection, {kind}", position, cell, options)
+            yield Trial(f"projection, {form}", position, cell, options)
     own = config.model.projection, config.model.position
     for hidden in (False, True):
         name = "left out" if hidden else "kept"
@@ -224,20 +224,18 @@ def _grid(plain: pd.DataFrame) -> Figure:
 
 def _findings(table: pd.DataFrame) -> list[str]:
     sentences = []
-    fused = table[(table["component"] == "fused") & (table["weights"] == "validation")]
-    if fused.empty:
-        fused = table[(table["component"] == "fused") & (table["weights"] == "fixed")]
-    for names, part in fused.groupby([*PLACE, "parameter"], sort=False):
-        place = dict(zip([*PLACE, "parameter"], names, strict=True))
-        high, low = best(part), worst(part)
-        if high["mean"] - low["mean"] < LEAST:
+    for names in (("dynamic", "none"), ("fused", "validation")):
+        subject = SUBJECTS[names]
+        own = only(table, **kind(*names))
+        for keys, part in own.groupby([*PLACE, "parameter"], sort=False):
+            place = dict(zip([*PLACE, "parameter"], keys, strict=True))
+            begin = f"{where(place)}, {place['parameter']}"
+            high, low = best(part), worst(part)
+            if high["mean"] - low["mean"] < LEAST:
+                sentences.append(f"{begin}: no value tried changes {subject} by {LEAST} points.")
+                continue
             sentences.append(
-                f"{where(place)}, {place['parameter']}: no value tried changes the fusion by "
-                f"{LEAST} points."
+                f"{begin}: {subject} is best at {high['level']}, {said(high)}, and worst at "
+                f"{low['level']}, {said(low)}."
             )
-            continue
-        sentences.append(
-            f"{where(place)}, {place['parameter']}: the fusion is best at {high['level']}, "
-            f"{said(high)}, and worst at {low['level']}, {said(low)}."
-        )
     return sentences
