@@ -18,6 +18,7 @@ from dmn.datasets.registry import (
     find_dataset,
     load_registry,
 )
+from dmn.errors import ConfigError
 from dmn.modules import relative
 from dmn.paths import fill
 
@@ -32,6 +33,17 @@ class Targets:
             name: find_dataset(name, registry) for name in config.datasets
         }
         self.corruption_kinds = config.corruptions.kinds
+        self._check_imported()
+
+    def _check_imported(self) -> None:
+        """Refuse to show one encoder's features under two names."""
+        names = self.config.backbones
+        for dataset in self.entries:
+            if not self.has_images(dataset) and len(names) > 1:
+                raise ConfigError(
+                    f"data set {dataset} has imported features of one encoder, but the "
+                    f"configuration has {len(names)} backbones ({', '.join(names)}); name one"
+                )
 
     def settings(self, *names: str, backbone: str | None = None, study: str | None = None) -> str:
         """Return the sections that a job depends on as JSON text, and no more.

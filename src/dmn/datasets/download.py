@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from dmn.artifacts import CHUNK, atomic, read_json, write_json
+from dmn.artifacts import atomic, read_json, write_json
 from dmn.datasets.checksums import digests, problem_with, published_checksum
 from dmn.datasets.registry import DatasetEntry, RemoteFile
 from dmn.errors import DataError, OutputError
@@ -220,7 +220,8 @@ def _append(response: httpx.Response, attempt: _Attempt, have: int) -> None:
         strong = None if etag.startswith("W/") else etag or response.headers.get("last-modified")
         write_json(attempt.note, {"url": attempt.url, "validator": strong})
     with open(part, "ab" if goes_on else "wb") as stream:
-        for block in response.iter_raw(CHUNK):
+        # as they arrive: a larger block would be lost with a connection that breaks
+        for block in response.iter_raw():
             stream.write(block)
             arrived += len(block)
             attempt.report(arrived, file.bytes or announced)

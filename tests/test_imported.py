@@ -1,0 +1,212 @@
+"""Features that others extracted: their parts, their split, and the whole workflow on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dmn.artifacts import read_rows, read_tensor_metadata, read_tensors, write_json
+from dmn.config import Config, load
+from dmn.datasets.imported import read_imported_split, read_parts, read_text
+from dmn.datasets.registry import DatasetEntry, load_registry
+from dmn.errors import ConfigError, DataError, FeatureError
+from dmn.stages import features
+from dmn.stages.splits import draw
+from dmn.targets import Targets
+
+ROOT = Path(__file__).parents[1]
+CLASSES, DIMENSION, VIEWS = 3, 16, 2
+ROWS = {"train": 15, "val": 9, "test": 12}
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def make_features(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
+    """Return text and parts [N, V, D] around one direction a class, so that they are separable."""
+    draws = np.random.default_rng(seed)
+    centres = unit(draws.normal(size=(CLASSES, DIMENSION)))
+    found = {"text": {"features": unit(centres + 0.1 * draws.normal(size=centres.shape))}}
+    for part, count in ROWS.items():
+        labels = np.arange(count) % CLASSES
+        noise = draws.normal(size=(count, VIEWS, DIMENSION))
+        found[part] = {"features": unit(centres[labels][:, None] + 0.1 * noise), "labels": labels}
+    return found
+
+
+def write_npz(folder: Path, parts: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, arrays in parts.items():
+        np.savez(folder / f"{name}.npz", **arrays)
+    return [f"{name}.npz" for name in parts]
+
+
+def write_tip_adapter(folder: Path, parts: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """Write one view as Tip-Adapter's program caches it, and the text beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train = parts["train"]
+    one_hot = np.eye(CLASSES)[train["labels"]]
+    tensors = {"keys_5shots": train["features"][:, 0].T, "values_5shots": one_hot}
+    for part in ("val", "test"):
+        tensors |= {f"{part}_f": parts[part]["features"][:, 0], f"{part}_l": parts[part]["labels"]}
+    for name, array in tensors.items():
+        torch.save(torch.from_numpy(np.ascontiguousarray(array)), folder / f"{name}.pt")
+    write_npz(folder, {"text": parts["text"]})
+    return ["text.npz", *(f"{name}.pt" for name in tensors)]
+
+
+def facts(files: list[str]) -> dict[str, object]:
+    """Return a registry entry as a user writes it."""
+    return {
+        "title": "Features of a friend",
+        "kind": "features",
+        "classes": CLASSES,
+        "files": {name: {"role": "archive"} for name in files},
+        "training": [{"shots": [1, 2, 4], "learning_rate": 1.0e-3, "epochs": 2}],
+    }
+
+
+def write_registry(folder: Path, datasets: dict[str, list[str]]) -> Path:
+    path = folder / "registry.yaml"
+    entries = {name: facts(files) for name, files in datasets.items()}
+    path.write_text(yaml.safe_dump({"datasets": entries}), encoding="utf-8")
+    return path
+
+
+def make_entry(folder: Path, files: list[str]) -> tuple[DatasetEntry, list[Path]]:
+    registry = load_registry(write_registry(folder, {"mine": files}))
+    return registry["mine"], [folder / name for name in files]
+
+
+@pytest.mark.parametrize("writer", [write_npz, write_tip_adapter])
+def test_a_split_is_read_from_the_rows_of_feature_files(tmp_path: Path, writer) -> None:
+    entry, files = make_entry(tmp_path, writer(tmp_path, make_features()))
+    split = read_imported_split(entry, files)
+    assert {part: len(split.part(part)) for part in ROWS} == ROWS
+    assert split.test[4] == ("test/0000004", 1)
+    assert split.classes == ("class 0", "class 1", "class 2")
+    assert read_text(entry, files).shape == (CLASSES, DIMENSION)
+
+
+def test_features_without_training_images_are_zero_shot_only(tmp_path: Path) -> None:
+    parts = make_features()
+    names = write_npz(tmp_path, {name: parts[name] for name in ("text", "test")})
+    entry, files = make_entry(tmp_path, names)
+    split = read_imported_split(entry, files)
+    assert (len(split.train), len(split.val), len(split.test)) == (0, 0, ROWS["test"])
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("text", "has no text features among .*add text.safetensors"), ("test", "no test features")],
+)
+def test_a_missing_file_is_asked_for(tmp_path: Path, missing: str, message: str) -> None:
+    parts = {name: value for name, value in make_features().items() if name != missing}
+    entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
+    with pytest.raises(DataError, match=message):
+        read_parts(entry, files)
+
+
+def test_text_of_another_encoder_is_refused(tmp_path: Path) -> None:
+    parts = make_features()
+    parts["text"]["features"] = parts["text"]["features"][:, :-1]
+    entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
+    with pytest.raises(FeatureError, match="dimensions differ"):
+        read_parts(entry, files)
+
+
+def test_text_of_other_classes_is_refused(tmp_path: Path) -> None:
+    parts = make_features()
+    parts["text"]["features"] = parts["text"]["features"][:-1]
+    entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
+    with pytest.raises(DataError, match="has 2 classes; the registry says 3"):
+        read_text(entry, files)
+
+
+def test_features_of_one_encoder_do_not_serve_two_backbones(tmp_path: Path) -> None:
+    registry = write_registry(tmp_path, {"mine": write_npz(tmp_path, make_features())})
+    values = {
+        "datasets": ["mine"],
+        "backbones": ["glyph", "other"],
+        "encoders": {"glyph": {}, "other": {}},
+        "download": {"registry": str(registry)},
+    }
+    with pytest.raises(ConfigError, match="mine has imported features.*2 backbones"):
+        Targets(load(values))
+
+
+def run_stage(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["features", *map(str, arguments)])
+    features.main()
+
+
+@pytest.mark.parametrize("writer", [write_npz, write_tip_adapter])
+def test_the_stage_writes_features_in_the_pipelines_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer
+) -> None:
+    parts = make_features()
+    entry, files = make_entry(tmp_path, writer(tmp_path, parts))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"download": {"registry": str(tmp_path / "registry.yaml")}}))
+    shots = tmp_path / "split=0.json"
+    write_json(shots, draw(read_imported_split(entry, files), 0, Config(shots=[1, 2])))
+    common = ["--dataset", "mine", "--settings", settings, "--files", *files]
+    out = {name: tmp_path / f"out/{name}.safetensors" for name in ("text", "test", "train", "val")}
+    run_stage(monkeypatch, "import", *common, "--text", out["text"], "--test", out["test"])
+    outputs = ["--train", out["train"], "--val", out["val"]]
+    run_stage(monkeypatch, "import-shots", *common, "--shots", shots, *outputs)
+    views = VIEWS if writer is write_npz else 1
+    found = read_tensors(out["test"])
+    expected = parts["test"]["features"][:, :views].astype(np.float16)
+    assert np.allclose(found["views"], expected, atol=2e-3)
+    assert found["labels"].tolist() == parts["test"]["labels"].tolist()
+    assert read_tensor_metadata(out["text"])["logit_scale"] == 100.0
+    rows = read_tensor_metadata(out["train"])["rows"]
+    labels = read_tensors(out["train"])["labels"]
+    assert [labels[row].tolist() for row in rows["2"]] == [[0, 0], [1, 1], [2, 2]]
+    assert read_tensors(out["val"])["labels"].tolist() == [0, 1, 2] * 3
+
+
+@pytest.mark.slow
+def test_imported_features_go_through_the_workflow_to_an_accuracy(tmp_path: Path) -> None:
+    manual = tmp_path / "data" / "manual"
+    names = {
+        "plain": write_npz(manual / "plain", make_features(1)),
+        "cached": write_tip_adapter(manual / "cached", make_features(2)),
+    }
+    config = {
+        "datasets": list(names),
+        "backbones": ["friend"],
+        "encoders": {"friend": {}},
+        "shots": [1, 4],
+        "seeds": {"split": [0], "order": ["0-1"]},
+        "studies": {"main": {"checkpoints": 2}},
+        "model": {"view_share": 0.5, "length": 3},
+        "fusion": {"grid": [0.1, 1, 10]},
+        "download": {"registry": str(write_registry(tmp_path, names))},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml")]
+    done = subprocess.run(
+        [*command, "--cores", "2", "--", "reports/studies/main/rows.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    rows = read_rows(tmp_path / "reports/studies/main/rows.csv")
+    for dataset in names:
+        mine = rows[(rows["dataset"] == dataset) & (rows["metric"] == "accuracy")]
+        assert set(mine["setting"]) == {"zero_shot", "training_free", "few_shot"}
+        assert mine[mine["component"] == "text"]["value"].min() > 90
+    assert not (tmp_path / "data" / "encoder").exists()
