@@ -177,6 +177,11 @@ CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         CHECK,
         "config.yaml is not YAML: could not determine a constructor",
     ),
+    "a template that would run code": (
+        yaml_file("__use_yte__: true\n? open('made', 'w')\n: {shots: [1]}\n"),
+        CHECK,
+        "unknown key '__use_yte__'",
+    ),
     "binary configuration": (
         lambda: write_bytes("config.yaml", b"\xff\xfe\x00"),
         CHECK,
