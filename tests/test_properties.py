@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dmn import crossing
 from dmn.batched import BatchedReader
 from dmn.blocked import BlockReader
 from dmn.dynamic_memory import ENTRY_RULES
@@ -115,6 +116,39 @@ def test_many_orders_lengths_and_betas_equal_one_at_a_time(case: Case, seed: int
                 case.options |= {"length": length, "beta": beta}
                 one = case.network().evaluate(case.stream, order=order)
                 same(many.dynamic[o, n, b][order], one.dynamic, TOLERANCE[case.dtype])
+
+
+@settings(QUICK, max_examples=15)
+@given(cases(images=150, kind=None), st.sampled_from([torch.float32, torch.float64]))
+def test_all_pairs_equal_one_order_after_the_other(case: Case, dtype: torch.dtype) -> None:
+    case.dtype = dtype
+    case.options |= {"readout": "similarity", "entry_rule": "entropy", "length": 5}
+    network = case.network()
+    random = np.random.default_rng(case.seed)
+    orders = [random.permutation(150) for _ in range(3)]
+    answers = []
+    for chosen in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(crossing, "worthwhile", lambda *_, chosen=chosen: chosen)
+            answers.append(
+                evaluate_many(network, case.stream, orders, (4, 1, 200), (1.0, 3.0), block_size=64)
+            )
+    tolerance = {torch.float64: 1e-10, torch.float32: 1e-5}[dtype]
+    same(answers[0].dynamic, answers[1].dynamic, tolerance)
+
+
+def test_all_pairs_serve_many_orders_of_small_classes_only() -> None:
+    def pays(case: Case, orders: int) -> bool:
+        network = case.network()
+        schedule = schedule_of(network, open_stream(network, case.stream))
+        return crossing.worthwhile(network, [schedule] * orders)
+
+    many = {"classes": 200, "images": 2000, "views": 2, "dimension": 512}
+    assert pays(Case(**many, options={"length": 50}), orders=10)
+    assert not pays(Case(**many, options={"length": 50}), orders=1)
+    assert not pays(Case(**many | {"classes": 2}, options={"length": 50}), orders=10)
+    assert not pays(Case(**many, kind="bias", options={"length": 50}), orders=10)
+    assert not pays(Case(**many, options={"length": 50, "entry_rule": "fifo"}), orders=10)
 
 
 @pytest.mark.parametrize("kind", [None, "bias", "linear"])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
 BLOCK = 1024
+# rows of the text stage, whose passes over [rows, C] then stay in the cache
+TEXT_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def open_stream(
             text[start:stop] = found.probability
 
     # many views make many rows: keep the text stage within the block's memory too
-    spans = blocks(N, max(LEAST_ROWS, size // V))
+    spans = blocks(N, max(LEAST_ROWS, min(size, TEXT_ROWS) // V))
     for _ in map(task, spans) if pool is None else pool.map(task, spans):
         pass
     return Stream(checked, rows, table, len(fixed), label, entropy)

@@ -203,13 +203,16 @@ def evaluate_many(
         stream = open_stream(network, views, None, block_size, pool, text)
         shape = (len(orders), len(wanted), len(sharpness), N, network.classes)
         dynamic = torch.empty(shape, dtype=network.dtype, device=network.device)
-        schedules = []
-        for o, order in enumerate(orders):
-            rows = check_order(order, N)
-            turned = reorder(stream, rows)
-            schedules.append(
-                _read_lengths(network, turned, wanted, sharpness, block_size, pool, dynamic[o])
-            )
+        rows = [check_order(order, N) for order in orders]
+        schedules = [_schedules(network, stream, order, wanted) for order in rows]
+        if network.device.type != "cpu" or not _cross(
+            network, stream, rows, schedules, wanted, sharpness, block_size, pool, dynamic
+        ):
+            for o, order in enumerate(rows):
+                turned = reorder(stream, order)
+                _read_lengths(
+                    network, turned, schedules[o], wanted, sharpness, block_size, pool, dynamic[o]
+                )
         static = _read_static(network, stream, sharpness, block_size, pool)
     return ManyResult(
         text,
@@ -231,22 +234,48 @@ def _many_lengths(network: DualMemoryNetwork, lengths: Sequence[int] | None) -> 
     return check_lengths(lengths)
 
 
-def _read_lengths(
+def _schedules(
+    network: DualMemoryNetwork, stream: Stream, order: np.ndarray, lengths: tuple[int, ...]
+) -> list[Schedule]:
+    """Return the writes of one order into memories of all lengths."""
+    label, entropy = stream.label[order], stream.entropy[order]
+    rule, seed = network.entry_rule, network.seed
+    return [write_schedule(label, entropy, network.classes, n, rule, seed) for n in lengths]
+
+
+def _cross(
     network: DualMemoryNetwork,
     stream: Stream,
+    orders: list[np.ndarray],
+    schedules: list[list[Schedule]],
     lengths: tuple[int, ...],
     betas: tuple[float, ...],
     size: int,
     pool: ThreadPoolExecutor,
     found: Tensor,
-) -> list[Schedule]:
+) -> bool:
+    """Fill found [orders, lengths, betas, N, C] from all pairs of images if that costs less."""
+    # compiled loops take a second to load, and a GPU needs none
+    from dmn import crossing
+
+    longest = lengths.index(max(lengths))
+    if not crossing.worthwhile(network, [own[longest] for own in schedules]):
+        return False
+    crossing.PairReader(network, stream, orders, lengths, betas).read(found, pool, size)
+    return True
+
+
+def _read_lengths(
+    network: DualMemoryNetwork,
+    stream: Stream,
+    schedules: list[Schedule],
+    lengths: tuple[int, ...],
+    betas: tuple[float, ...],
+    size: int,
+    pool: ThreadPoolExecutor,
+    found: Tensor,
+) -> None:
     """Fill found [lengths, betas, N, C], by row of the views, for one order."""
-    schedules = [
-        write_schedule(
-            stream.label, stream.entropy, network.classes, length, network.entry_rule, network.seed
-        )
-        for length in lengths
-    ]
     nests = network.entry_rule == "entropy"
     ascending = sorted(set(lengths))
     # only the lowest entropies nest: under other rules each length is a memory of its own
@@ -263,7 +292,6 @@ def _read_lengths(
                     for b in range(len(betas)):
                         # a readout without beta answers all betas alike
                         found[n, b][rows] = part[min(b, len(part) - 1), at]
-    return schedules
 
 
 def _read_static(
