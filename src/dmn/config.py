@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from dmn.artifacts import write_text
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
 from dmn.errors import ConfigError, nearest, run_main
 
@@ -349,14 +350,18 @@ def generated() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the generated files, or check a configuration file."""
+    """Write the generated files, check a configuration file, or write one out whole."""
     parser = argparse.ArgumentParser(prog="python -m dmn.config", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write config/demo.yaml and schema")
     parser.add_argument("--check", metavar="FILE", help="validate a YAML file and print it whole")
+    parser.add_argument("--settings", metavar="JSON|FILE", help="configuration to write whole")
+    parser.add_argument("--out", help="file for --settings")
     arguments = parser.parse_args()
+    if arguments.settings:
+        write_text(arguments.out, commented_yaml(from_argument(arguments.settings)))
     if arguments.write:
         for path, text in generated().items():
-            Path(path).write_text(text, encoding="utf-8")
+            write_text(path, text)
     if arguments.check:
         config = load(read_yaml(arguments.check), arguments.check)
         parser.exit(message=commented_yaml(config))

@@ -5,8 +5,7 @@ import re
 import sys
 
 from dmn import paths
-from dmn.artifacts import manifest_text, write_text
-from dmn.config import commented_yaml, load
+from dmn.config import load
 from dmn.errors import DmnError
 from dmn.modules import sources
 from dmn.targets import Targets

@@ -66,12 +66,11 @@ rule run_config:
     log:
         "logs/reports/config.log",
     params:
-        text=commented_yaml(CONFIG),
+        settings=CONFIG.model_dump_json(),
     message:
         "Write the resolved configuration"
-    run:
-        write_text(output[0], params.text)
-        write_text(log[0], f"{output[0]} is written\n")
+    shell:
+        "python -m dmn.config --settings {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule study_manifest:
@@ -86,9 +85,8 @@ rule study_manifest:
         study=one_of(CONFIG.studies),
     message:
         "Hash the files of {output}"
-    run:
-        write_text(output[0], manifest_text(input))
-        write_text(log[0], f"{output[0]} is written\n")
+    shell:
+        "python -m dmn.manifest --out {output:q} --files {input:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
@@ -99,8 +97,10 @@ rule manifest:
         paths.MANIFEST,
     log:
         "logs/reports/manifest.log",
+    params:
+        # thousands of names do not fit on a command line
+        settings=CONFIG.model_dump_json(),
     message:
         "Hash {output}: all artifacts and reports"
-    run:
-        write_text(output[0], manifest_text(input))
-        write_text(log[0], f"{output[0]} is written\n")
+    shell:
+        "python -m dmn.manifest --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
