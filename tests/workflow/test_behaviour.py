@@ -48,7 +48,7 @@ def test_a_new_stream_order_runs_only_its_own_jobs(copied: Checkout) -> None:
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("report/page.py", {"page": 1, "manifest": 1}),
+        ("report/page.py", REPORTS),
         ("studies/main.py", {"evaluate": 1, **REPORTS}),
         ("training.py", {"train_projection": 1, "evaluate": 1, **REPORTS}),
     ],
