@@ -22,7 +22,10 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reports.smk"
 
 
+# every artifact by name, because Snakemake does not miss an intermediate whose product is there
 rule all:
     default_target: True
     input:
         paths.MANIFEST,
+        TARGETS.reports(),
+        TARGETS.data(),
