@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dmn.dynamic_memory import Schedule
 from dmn.exponential import OPTIONS, TILE, softmax_columns
-from dmn.kernels import Output, _cross, _exponential, _exponents, _finish, _numerator, _square
+from dmn.kernels import _cross, _exponential, _exponents, _numerator, _square
 from dmn.recording import Stream, blocks, padded
 
 if TYPE_CHECKING:
@@ -26,38 +26,42 @@ BLOCK = 256
 BUDGET = 1 << 26
 # what the compiled loop costs, in multiply-adds of a large product: a slot and a pair of slots
 SLOT_COST, PAIR_COST = 64, 4
+# steps are compared as float32, which has all integers up to here
+MOST_IMAGES = 1 << 24
 
 
 @njit(**OPTIONS)
 def _visible(weights, r, rank, ranks, tile, masked, i, sees):
     """Set masked[i] to the weights of slot r, 0 for the queries that come before its write."""
+    one = weights.dtype.type(1)
+    zero = weights.dtype.type(0)
     for q in range(TILE):
-        sees[q] = rank <= ranks[tile, q]
-        masked[i, q] = weights[r, q] if sees[q] else weights.dtype.type(0)
+        sees[q] = one if rank <= ranks[tile, q] else zero
+    for q in range(TILE):
+        masked[i, q] = weights[r, q] * sees[q]
 
 
 @njit(**OPTIONS)
-def _full(length, n, seen, sees, state, kept):
+def _full(length, n, k, seen, state, kept):
     """Keep the sums of queries whose memory of this length is full, before the next slot."""
     for q in range(TILE):
-        full = sees[q] and seen[q] == length
-        kept[n, 0, q] = state[0, q] if full else kept[n, 0, q]
-        kept[n, 1, q] = state[1, q] if full else kept[n, 1, q]
+        kept[n, k, q] = state[k, q] if seen[q] <= length else kept[n, k, q]
 
 
 @njit(**OPTIONS)
 def _count(seen, sees):
     for q in range(TILE):
-        seen[q] += sees[q]
+        seen[q] = seen[q] + sees[q]
 
 
 @njit(**OPTIONS)
-def _settle(length, n, seen, state, kept):
-    """Keep the last sums of queries whose memory of this length never overflowed."""
+def _close(kept, n, tile, scale, logits, at):
+    """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
+    zero, one = scale - scale, scale / scale
     for q in range(TILE):
-        short = seen[q] <= length
-        kept[n, 0, q] = state[0, q] if short else kept[n, 0, q]
-        kept[n, 1, q] = state[1, q] if short else kept[n, 1, q]
+        square = kept[n, 1, q]
+        inverse = one / np.sqrt(square) if square > zero else zero
+        logits[n, at, tile, q] = scale * (kept[n, 0, q] * inverse)
 
 
 @njit(**OPTIONS)
@@ -83,19 +87,20 @@ def _read_order(
         if i >= fixed:
             for m in range(len(lengths)):
                 if i - fixed >= lengths[m]:
-                    _full(lengths[m], m, seen, sees, state, kept)
+                    _full(lengths[m], m, 0, seen, state, kept)
+                    _full(lengths[m], m, 1, seen, state, kept)
             _count(seen, sees)
         _cross(local, i, active, i, masked, total)
         _numerator(values, r, tile, masked, i, state)
         _square(total, local[i, i], masked, i, state)
     for m in range(len(lengths)):
-        _settle(lengths[m], m, seen, state, kept)
+        _full(lengths[m], m, 0, seen, state, kept)
+        _full(lengths[m], m, 1, seen, state, kept)
 
 
 @njit(**OPTIONS)
 def read_orders(
-    products, start, members, rank, ranks, gram, offset, fixed, beta, lengths, scale, output, c0,
-    logits,
+    products, start, members, rank, ranks, gram, offset, fixed, beta, lengths, scale, c0, logits,
 ):  # fmt: skip
     """Read a chunk of classes in all orders; fill logits [orders, lengths, C, B] from c0.
 
@@ -110,8 +115,9 @@ def read_orders(
     weights, masked = np.zeros((2, most + 1, TILE), products.dtype)
     total, state = np.zeros(TILE, products.dtype), np.zeros((3, TILE), products.dtype)
     kept = np.zeros((len(lengths), 3, TILE), products.dtype)
-    active, seen = np.arange(most + 1), np.zeros(TILE, np.int32)
-    sees = np.zeros(TILE, np.bool_)
+    active = np.arange(most + 1)
+    # counts and steps are of the weights' own type: loops over one type become vectors
+    seen, sees = np.zeros((2, TILE), products.dtype)
     tiles = products.shape[1] // TILE
     values = products.reshape(-1, tiles, TILE)
     tiled = logits.reshape(logits.shape[0], logits.shape[1], logits.shape[2], tiles, TILE)
@@ -131,7 +137,7 @@ def read_orders(
                     lengths, masked, total, state, seen, sees, kept,
                 )  # fmt: skip
                 for m in range(len(lengths)):
-                    _finish(kept, m, output, False, c, tile, scale, tiled[o], c0 + c)
+                    _close(kept, m, tile, scale, tiled[o], c0 + c)
 
 
 def worthwhile(network: DualMemoryNetwork, schedules: Sequence[Schedule]) -> bool:
@@ -140,7 +146,7 @@ def worthwhile(network: DualMemoryNetwork, schedules: Sequence[Schedule]) -> boo
     They serve reads by similarity of a memory by entropy, on a CPU, without projections of
     slots or queries; they pay where the orders together see more slots than there are images.
     """
-    if not supported(network) or not schedules:
+    if not supported(network) or not schedules or len(schedules[0].label) >= MOST_IMAGES:
         return False
     D, C, label = network.dimension, network.classes, schedules[0].label
     of_class = np.bincount(label, minlength=C).astype(float)
@@ -180,8 +186,9 @@ class PairReader:
         betas: Sequence[float],
     ) -> None:
         self.C, self.F, self.D = network.fixed.shape
-        self.stream, self.lengths = stream, np.asarray(lengths, np.int64)
+        self.stream = stream
         self.scalar = stream.entropy.dtype.type
+        self.lengths = np.asarray(lengths, self.scalar)
         self.betas = [self.scalar(beta) for beta in betas]
         self.scale = self.scalar(network.logit_scale)
         N, C = len(stream), self.C
@@ -194,8 +201,8 @@ class PairReader:
         source = np.empty(C * self.F + N, np.int64)
         source[fixed], source[mine] = np.arange(C * self.F), C * self.F + row
         self.table = stream.table[torch.from_numpy(source)]
-        self.ranks = np.empty((len(orders), N), np.int32)
-        self.rank = np.full((len(orders), len(source)), -1, np.int32)
+        self.ranks = np.empty((len(orders), N), self.scalar)
+        self.rank = np.full((len(orders), len(source)), -1, self.scalar)
         self.members = np.empty((len(orders), len(source)), np.int64)
         self.members[:, fixed] = fixed
         for o, order in enumerate(orders):
@@ -205,8 +212,6 @@ class PairReader:
             turn = np.lexsort((self.ranks[o, row], stream.entropy[row], label))
             self.members[o, mine] = mine[turn]
         self._grams()
-        none = np.zeros(0, self.scalar)
-        self.output = Output(none, none.reshape(0, 0), none)
         self.local = threading.local()
 
     def _grams(self) -> None:
@@ -228,7 +233,7 @@ class PairReader:
     def _block(self, found: Tensor, start: int, stop: int) -> None:
         queries = padded(self.stream.x[start:stop])
         B = len(queries)
-        ranks = np.full((len(self.ranks), B), -2, np.int32)
+        ranks = np.full((len(self.ranks), B), -2, self.scalar)
         ranks[:, : stop - start] = self.ranks[:, start:stop]
         shape = (len(self.betas), *found.shape[:2], self.C, B)
         logits = self._buffer("logits", *shape).numpy()
@@ -245,7 +250,7 @@ class PairReader:
                     products.numpy(), self.start[first : last + 1] - r0,
                     self.members[:, r0:r1] - r0, self.rank[:, r0:r1], ranks,
                     self.gram[offset[0] : offset[-1]], offset - offset[0], self.F, beta,
-                    self.lengths, self.scale, self.output, first, logits[b],
+                    self.lengths, self.scale, first, logits[b],
                 )  # fmt: skip
             first = last
         for b, o, n in np.ndindex(shape[:3]):

@@ -125,7 +125,7 @@ def _cross(local, a, active, count, weights, total):
 @njit(**OPTIONS)
 def _finish(kept, n, output, biased, c, tile, scale, logits, at):
     """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
-    zero, one = scale * 0, scale / scale
+    zero, one = scale - scale, scale / scale
     for q in range(TILE):
         square = kept[n, 1, q]
         inverse = one / np.sqrt(square) if square > zero else zero
