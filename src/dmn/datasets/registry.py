@@ -135,7 +135,7 @@ class DatasetEntry(Facts):
         """Return the entry with the named files alone; without its archive, a part is empty."""
         names = {Path(file).name for file in files}
         kept = {name: file for name, file in self.files.items() if name in names}
-        empty = {
+        empty: dict[str, Any] = {
             file.part: 0 for file in self.files.values() if file.part and file.name not in kept
         }
         sizes = self.sizes.model_copy(update=empty)
