@@ -1,4 +1,4 @@
-"""A small made-up checkout with artifacts, manifest and Snakemake's records, for the audit's tests."""
+"""A small made-up checkout with artifacts, manifest and records, for the tests of the audit."""
 
 from __future__ import annotations
 
