@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from dmn import readout
 from dmn.errors import ConfigError, FeatureError, nearest
 from dmn.inputs import check_vectors
+from dmn.optimiser import AdamW, cosine
 from dmn.projections import POSITIONS, Kind, Projections, project
 from dmn.static_memory import static_memory
 from dmn.text import normalise, text_classifier
@@ -113,12 +114,7 @@ def _fit(
     trained = list(model.projections.tensors().values())
     size = min(batch_size, len(views))
     total = epochs * -(-len(views) // size)
-    optimiser = torch.optim.AdamW(
-        trained, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=total, eta_min=LAST_LEARNING_RATE
-    )
+    optimiser = AdamW(trained, weight_decay=weight_decay)
     history: list[dict[str, float]] = []
     for epoch, (order, view) in enumerate(plan):
         for start in range(0, len(order), size):
@@ -128,14 +124,13 @@ def _fit(
             loss = static if model.projections.text is None else static + text
             optimiser.zero_grad()
             loss.backward()
-            rate = optimiser.param_groups[0]["lr"]
-            optimiser.step()
-            schedule.step()
+            rate = cosine(len(history), total, learning_rate, LAST_LEARNING_RATE)
+            optimiser.step(rate)
             history.append(
                 {
                     "epoch": epoch,
                     "step": len(history),
-                    "learning_rate": float(rate),
+                    "learning_rate": rate,
                     "loss_static": float(static.detach()),
                     "loss_text": float(text.detach()),
                 }

@@ -95,7 +95,7 @@ class Encoder:
 def build_small(architecture: SmallClip) -> CLIP:
     """Return the embedded network, its weights still to be set; the global state stays as is."""
     with torch.random.fork_rng(devices=[]):
-        return CLIP(
+        model = CLIP(
             architecture.embed_dim,
             {
                 "layers": architecture.layers,
@@ -111,6 +111,8 @@ def build_small(architecture: SmallClip) -> CLIP:
                 "mlp_ratio": architecture.mlp_ratio,
             },
         )
+    # convolutions in float64 then take two thirds of the time on a CPU
+    return model.to(memory_format=torch.channels_last)
 
 
 def fetch_weights(settings: EncoderSettings) -> Weights:

@@ -62,6 +62,8 @@ def fine_tune(
     """
     import torch
 
+    from dmn.optimiser import AdamW, cosine
+
     C, K, V, D = train.shape
     x_all = torch.from_numpy(train.reshape(C * K, V, D).astype(np.float64))
     x_all = torch.nn.functional.normalize(x_all, dim=-1, eps=0)
@@ -69,11 +71,9 @@ def fine_tune(
     classifier = scale * torch.from_numpy(text.astype(np.float64)).T
     weight = torch.from_numpy(keys.copy()).requires_grad_()
     steps = EPOCHS * -(-C * K // BATCH)
-    optimiser = torch.optim.AdamW(
-        [weight], lr=LEARNING_RATE, eps=EPSILON, weight_decay=WEIGHT_DECAY
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    optimiser = AdamW([weight], eps=EPSILON, weight_decay=WEIGHT_DECAY)
     draws = generator(seed, "Tip-Adapter-F", C, K, V)
+    step = 0
     for _ in range(EPOCHS):
         order = torch.from_numpy(draws.permutation(C * K))
         view = torch.from_numpy(draws.integers(min(1, V - 1), V, size=C * K))
@@ -83,8 +83,8 @@ def fine_tune(
             loss = torch.nn.functional.cross_entropy(x @ classifier + ALPHA * cache, labels[rows])
             optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
-            schedule.step()
+            optimiser.step(cosine(step, steps, LEARNING_RATE))
+            step += 1
     return weight.detach().numpy()
 
 
