@@ -5,7 +5,7 @@
 #
 #   snakemake --cores 8 reports/all                          the embedded demo
 #   snakemake --cores 8 reports/all --configfile config/paper.yaml
-#   snakemake --cores 8 reports/all --config seeds='{split: [0, 1, 2, 3]}'
+#   snakemake --cores 8 reports/all --config seeds='{split: [0-2, 3]}'
 from snakemake.utils import min_version
 
 min_version("9.10")

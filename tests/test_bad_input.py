@@ -31,9 +31,9 @@ SHOTS = "data/splits/digits/split=0.json"
 FEATURES = "data/features/digits/glyph"
 TEXT, TRAIN = f"{FEATURES}/text.safetensors", f"{FEATURES}/train,split=0.safetensors"
 TEST = f"{FEATURES}/test.safetensors"
-MEMORY = "data/memory/digits/glyph/shots=1/split=0.safetensors"
+MEMORY = "data/memory/digits/glyph/split=0/shots=1.safetensors"
 WEIGHTS = "data/encoder/glyph.safetensors"
-ROWS = "data/evaluation/main/digits/glyph/split=0/orders=0.csv"
+ROWS = "data/evaluation/main/digits/glyph/splits=0/orders=0.csv"
 MANIFEST = "data/download/digits/manifest.json"
 HOSTILE = "hostile-code-was-run"
 
@@ -120,10 +120,10 @@ STATIC = [
 TRAINING = [
     *("stages.projection", "--dataset", "digits", "--kind", "bias", "--seed", "0"),
     *("--text", TEXT, "--train", TRAIN, "--memory", MEMORY),
-    *("--weights", "out.safetensors", "--curve", "out.csv"),
+    *("--weights", "out.safetensors", "--curves", "out.csv"),
 ]
 EVALUATE = [
-    *("stages.evaluation", "--study", "main", "--orders", "0", "--split", "0"),
+    *("stages.evaluation", "--study", "main", "--orders", "0", "--splits", "0"),
     *("--rows", "out.csv", "--samples", "out.safetensors", "--inputs", TEST, SPLIT, TEXT),
 ]
 REPORT = ["stages.reports", "study", "--study", "main", "--out", "reports/studies/main"]
@@ -150,10 +150,14 @@ CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "orders twice": (
         yaml_file("seeds: {order: ['0-9', 5]}"),
         CHECK,
-        "order seed 5 stands in two entries",
+        "seeds.order = .* seed 5 stands in two entries",
     ),
     "orders backwards": (yaml_file("seeds: {order: ['9-0']}"), CHECK, "ends before it begins"),
-    "orders in words": (yaml_file("seeds: {order: [ten]}"), CHECK, "'ten' is not an order seed"),
+    "orders in words": (
+        yaml_file("seeds: {order: [ten]}"),
+        CHECK,
+        "'ten' is not a seed or a range",
+    ),
     "unknown study": (yaml_file("studies: {mian: {}}"), CHECK, "no study 'mian'.*'main'"),
     "unknown setting of a study": (
         yaml_file("studies: {main: {colour: red}}"),
@@ -326,7 +330,7 @@ FEATURE_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "orders that are no range": (
         nothing,
         [*EVALUATE[:3], "--orders", "first", *EVALUATE[5:]],
-        "'first' is not an order seed",
+        "--orders: 'first' is not a seed or a range",
     ),
     "no rows": (
         delete(ROWS),

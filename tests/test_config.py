@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmn.config import Config, from_argument, generated, load, merge, order_range, read_yaml
+from dmn.config import Config, from_argument, generated, load, merge, read_yaml, seed_range
 from dmn.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -33,9 +33,12 @@ def test_the_demo_file_holds_the_defaults() -> None:
         ({"settings": ["few"]}, "settings.0 = 'few'"),
         ({"seeds": {"split": [-1]}}, "seeds.split.0 = -1"),
         ({"seeds": {"split": []}}, "seeds.split"),
-        ({"seeds": {"order": ["0-3", 2]}}, "order seed 2 stands in two entries"),
+        ({"seeds": {"order": ["0-3", 2]}}, "seeds.order = .* seed 2 stands in two entries"),
         ({"seeds": {"order": ["3-1"]}}, "range '3-1' ends before it begins"),
-        ({"seeds": {"order": ["first"]}}, "'first' is not an order seed"),
+        (
+            {"seeds": {"order": ["first"]}},
+            "seeds.order.0 = 'first' .*'first' is not a seed or a range",
+        ),
         ({"shots": [0]}, "shots.0 = 0"),
         ({"backbones": ["vit"]}, "'vit' .* has no entry in encoders"),
         ({"studies": {"maim": {}}}, "no study 'maim' .* did you mean 'main'"),
@@ -75,8 +78,8 @@ def test_mappings_merge_and_lists_are_replaced() -> None:
 
 
 def test_an_order_entry_is_a_seed_or_a_range() -> None:
-    assert list(order_range("7")) == [7]
-    assert list(order_range("2-4")) == [2, 3, 4]
+    assert list(seed_range("7")) == [7]
+    assert list(seed_range("2-4")) == [2, 3, 4]
 
 
 def test_the_schema_says_bounds_and_units() -> None:

@@ -16,6 +16,7 @@ from dmn.stages.evaluation import Inputs
 from dmn.stages.features import drawn_rows
 from dmn.stages.memory import main as memory_main
 from dmn.stages.memory import read_shots
+from dmn.study import sample_name, split_sample_name
 
 STAGES = [
     "download",
@@ -63,6 +64,16 @@ def test_inputs_are_found_by_the_template_that_they_match() -> None:
     assert inputs.one(paths.TEST_FEATURES) == files[2]
     assert inputs.all(paths.SHIFT_FEATURES)[0][1]["corruption"] == "noise"
     assert inputs.one(paths.VAL_FEATURES) is None
+
+
+def test_inputs_of_one_split_are_its_own_and_those_of_none() -> None:
+    common = paths.fill(paths.TEST_FEATURES, **CELL)
+    own, other = (paths.fill(paths.TRAIN_FEATURES, split=seed, **CELL) for seed in (1, 11))
+    assert Inputs([common, own, other]).of_split(1).files == [common, own]
+
+
+def test_samples_of_several_splits_share_a_file_under_names_of_their_own() -> None:
+    assert split_sample_name(sample_name(12, "main/text/none")) == (12, "main/text/none")
 
 
 def test_a_missing_input_is_named_by_its_template() -> None:

@@ -9,10 +9,21 @@ from dmn.targets import Targets
 
 
 def test_a_new_split_seed_adds_files_and_changes_none() -> None:
-    few = Targets(load({"seeds": {"split": [0]}})).data()
-    more = Targets(load({"seeds": {"split": [0, 1]}})).data()
+    few = Targets(load({"seeds": {"split": ["0-1"]}})).data()
+    more = Targets(load({"seeds": {"split": ["0-1", 2]}})).data()
     assert set(few) < set(more)
-    assert all("split=1" in name for name in set(more) - set(few))
+    assert all("split=2" in name or "splits=2" in name for name in set(more) - set(few))
+
+
+def test_an_entry_of_splits_is_one_job_that_reads_all_of_its_splits() -> None:
+    targets = Targets(load({"seeds": {"split": ["0-1"]}, "studies": {"main": {}}}))
+    assert targets.evaluation_rows("main") == [
+        "data/evaluation/main/digits/glyph/splits=0-1/orders=0-9.csv"
+    ]
+    inputs = targets.evaluation_inputs("main", "digits", "glyph", "0-1", "0-9")
+    assert inputs["train"] == [
+        f"data/features/digits/glyph/train,split={seed}.safetensors" for seed in (0, 1)
+    ]
 
 
 def test_a_new_order_entry_adds_files_and_changes_none() -> None:

@@ -10,11 +10,12 @@ import argparse
 import importlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dmn.artifacts import write_text
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
@@ -23,6 +24,7 @@ from dmn.errors import ConfigError, nearest, run_main
 Setting = Literal["zero_shot", "training_free", "few_shot"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]
 Seed = Annotated[int, Field(ge=0)]
+SeedEntry = Annotated[int | str, AfterValidator(lambda entry: _checked_entry(entry))]
 MAX_VALIDATION_SHOTS = 4
 
 
@@ -33,37 +35,48 @@ class Section(BaseModel):
 
 
 class Seeds(Section):
-    """Three different things: which shots, which order, which training draw."""
+    """Three different things: which shots, which order, which training draw.
 
-    split: list[Seed] = Field([0, 1, 2], min_length=1, description="which shots are drawn")
-    order: list[int | str] = Field(
-        ["0-9"],
-        min_length=1,
-        description="stream orders; an entry is a seed or a range a-b, and one job. Add entries",
+    An entry of split or order is a seed or a range a-b, and one job of each study: add entries.
+    """
+
+    split: list[SeedEntry] = Field(
+        ["0-2"], min_length=1, description="which shots are drawn; entries: a seed or a range a-b"
+    )
+    order: list[SeedEntry] = Field(
+        ["0-9"], min_length=1, description="stream orders; entries: a seed or a range a-b"
     )
     training: list[Seed] = Field([0], min_length=1, description="training of the projections")
 
-    @field_validator("order")
+    @field_validator("split", "order")
     @classmethod
-    def _ranges(cls, entries: list[int | str]) -> list[int | str]:
-        seen: set[int] = set()
-        for entry in entries:
-            new = set(order_range(str(entry)))
-            if new & seen:
-                raise ValueError(f"order seed {min(new & seen)} stands in two entries")
-            seen |= new
+    def _apart(cls, entries: list[int | str]) -> list[int | str]:
+        seeds = all_seeds(entries)
+        twice = [seed for seed in seeds if seeds.count(seed) > 1]
+        if twice:
+            raise ValueError(f"seed {twice[0]} stands in two entries")
         return entries
 
 
-def order_range(entry: str) -> range:
-    """Return the order seeds of an entry such as `7` or `0-9`."""
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
+def seed_range(entry: int | str) -> range:
+    """Return the seeds of an entry such as `7` or `0-9`."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(entry))
     if match is None:
-        raise ValueError(f"{entry!r} is not an order seed or a range such as 0-9")
+        raise ValueError(f"{entry!r} is not a seed or a range such as 0-9")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         raise ValueError(f"range {entry!r} ends before it begins")
     return range(first, last + 1)
+
+
+def all_seeds(entries: Iterable[int | str]) -> list[int]:
+    """Return the seeds of all entries."""
+    return [seed for entry in entries for seed in seed_range(entry)]
+
+
+def _checked_entry(entry: int | str) -> int | str:
+    seed_range(entry)
+    return entry
 
 
 class Download(Section):

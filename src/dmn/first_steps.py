@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dmn import paths
-from dmn.config import Config, load, merge, order_range, read_yaml
+from dmn.config import Config, load, merge, read_yaml, seed_range
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, ConfigError, run_main
 from dmn.paths import fill
@@ -107,7 +107,7 @@ def main() -> None:
 
     torch.set_num_threads(config.numerics.threads)
     data = read_data(Inputs(files), config, arguments.split)
-    table = run(data, config, arguments.what, shots, list(order_range(arguments.orders)))
+    table = run(data, config, arguments.what, shots, list(seed_range(arguments.orders)))
     head = f"Accuracy in percent on {data.dataset} ({data.backbone}), split {data.split_seed}, "
     text = table.to_string(index=False, float_format="%.2f", na_rep="")
     sys.stdout.write(f"{head}orders {arguments.orders}, with 95% intervals\n{text}\n")

@@ -35,17 +35,19 @@ TRAIN_FEATURES = FEATURES + "/train,split={split}.safetensors"
 VAL_FEATURES = FEATURES + "/val,split={split}.safetensors"
 
 # memory: the static memory of one K-shot training set
-MEMORY = DATA + "/memory/{dataset}/{backbone}/shots={shots}/split={split}.safetensors"
+MEMORY_FOLDER = DATA + "/memory/{dataset}/{backbone}/split={split}"
+MEMORY = MEMORY_FOLDER + "/shots={shots}.safetensors"
 
 # projection: trained query, key, value, output and text projections, and their training curve
 PROJECTION_FOLDER = (
-    DATA + "/projection/{dataset}/{backbone}/{projection}/shots={shots}/split={split}"
+    DATA + "/projection/{dataset}/{backbone}/{projection}/split={split}/training={training}"
 )
-PROJECTION = PROJECTION_FOLDER + "/training={training}.safetensors"
-TRAINING_CURVE = PROJECTION_FOLDER + "/training={training}.csv"
+PROJECTION = PROJECTION_FOLDER + "/shots={shots}.safetensors"
+TRAINING_CURVE = PROJECTION_FOLDER + "/shots={shots}.csv"
 
-# evaluation: tidy rows of one study, and what each component answered for each sample
-EVALUATION = DATA + "/evaluation/{study}/{dataset}/{backbone}/split={split}"
+# evaluation: tidy rows of one study, and what each component answered for each sample; an entry of
+# splits and one of orders are one job
+EVALUATION = DATA + "/evaluation/{study}/{dataset}/{backbone}/splits={splits}"
 ROWS = EVALUATION + "/orders={orders}.csv"
 SAMPLES = EVALUATION + "/orders={orders}.safetensors"
 
@@ -73,6 +75,7 @@ WILDCARDS = {
     "file": r"[^/]+",
     "shots": r"\d+",
     "split": r"\d+",
+    "splits": r"\d+(-\d+)?",
     "training": r"\d+",
     "orders": r"\d+(-\d+)?",
     "projection": r"bias|linear",
@@ -86,7 +89,7 @@ def fill(template: str, **values: object) -> str:
     """Fill a template's braces; a missing or unknown name is an error of the caller.
 
     >>> fill(MEMORY, dataset="digits", backbone="glyph", shots=4, split=0)
-    'data/memory/digits/glyph/shots=4/split=0.safetensors'
+    'data/memory/digits/glyph/split=0/shots=4.safetensors'
     """
     return template.format_map(values)
 

@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 
 import yaml
 
-from dmn.config import Config, load, merge, read_yaml
+from dmn.config import Config, all_seeds, load, merge, read_yaml
 from dmn.datasets.registry import RemoteFile
 from dmn.errors import ConfigError, run_main
 from dmn.paths import MANIFEST
@@ -97,7 +97,7 @@ def view_counts(targets: Targets, dataset: str) -> Iterator[int]:
     if any("shifts" in targets.needs(study) for study in config.studies):
         yield test * len(config.corruptions.kinds) * len(config.corruptions.severities)
     if targets.few_shot(dataset):
-        drawn = entry.classes * len(config.seeds.split)
+        drawn = entry.classes * len(all_seeds(config.seeds.split))
         yield drawn * max(config.shots) * config.views.train
         yield drawn * config.splits.validation_shots * config.views.test
 

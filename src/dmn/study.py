@@ -115,6 +115,17 @@ def cells(config: Config) -> Iterator[Cell]:
                 yield Cell("few_shot", shots, seed)
 
 
+def sample_name(split_seed: int, name: str) -> str:
+    """Return the name that a sample's array has in a file of several split seeds."""
+    return f"split={split_seed}/{name}"
+
+
+def split_sample_name(name: str) -> tuple[int, str]:
+    """Return the split seed and the own name of an array that `sample_name` named."""
+    split, _, own = name.partition("/")
+    return int(split.removeprefix("split=")), own
+
+
 def stream_order(order_seed: int, count: int, purpose: str = "test") -> np.ndarray:
     """Return a permutation [N] of the rows: a stream order depends on seed, part and N only."""
     return generator(order_seed, "stream order", purpose, count).permutation(count)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from types import ModuleType
 from typing import Any
 
 from dmn import paths
-from dmn.config import Config
+from dmn.config import Config, all_seeds, seed_range
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
@@ -112,14 +112,14 @@ class Targets:
         return entry.few_shot and not (apart and set(self.config.settings) == {"zero_shot"})
 
     def memory(self, dataset: str, backbone: str, split: object) -> list[str]:
-        """Return the static memories of one split, one for each number of shots."""
+        """Return the static memories of one split seed, one for each number of shots."""
         return [
             fill(paths.MEMORY, dataset=dataset, backbone=backbone, shots=shots, split=split)
             for shots in self.config.shots
         ]
 
     def projection(self, dataset: str, backbone: str, split: object) -> list[str]:
-        """Return the trained projections of one split; none where few_shot is not asked for."""
+        """Return the trained projections of one split seed; none without few_shot."""
         if "few_shot" not in self.config.settings:
             return []
         keys = {"dataset": dataset, "backbone": backbone, "split": split}
@@ -142,9 +142,10 @@ class Targets:
         ]
 
     def evaluation_inputs(
-        self, study: str, dataset: str, backbone: str, split: str, orders: str
+        self, study: str, dataset: str, backbone: str, splits: str, orders: str
     ) -> dict[str, Any]:
         """Return the artifacts that one job of a study reads, by name; orders do not matter."""
+        seeds = seed_range(splits)
         keys = {"dataset": dataset, "backbone": backbone}
         needs = self.needs(study)
         inputs: dict[str, Any] = {
@@ -153,11 +154,12 @@ class Targets:
             "lists": fill(paths.SPLIT, dataset=dataset),
         }
         if self.few_shot(dataset):
-            inputs["train"] = fill(paths.TRAIN_FEATURES, split=split, **keys)
-            inputs["val"] = fill(paths.VAL_FEATURES, split=split, **keys)
-            inputs["memory"] = self.memory(dataset, backbone, split)
+            inputs["train"] = [fill(paths.TRAIN_FEATURES, split=seed, **keys) for seed in seeds]
+            inputs["val"] = [fill(paths.VAL_FEATURES, split=seed, **keys) for seed in seeds]
+            inputs["memory"] = _joined(self.memory(dataset, backbone, seed) for seed in seeds)
             if "projection" in needs:
-                inputs["projection"] = self.projection(dataset, backbone, split)
+                found = (self.projection(dataset, backbone, seed) for seed in seeds)
+                inputs["projection"] = _joined(found)
         if "shifts" in needs:
             inputs["shifts"] = self.shifts(dataset, backbone)
         if "images" in needs:
@@ -169,7 +171,7 @@ class Targets:
         config = self.config
         cells = product(config.datasets, config.backbones, config.seeds.split, config.seeds.order)
         return [
-            fill(paths.ROWS, study=study, dataset=d, backbone=b, split=s, orders=o)
+            fill(paths.ROWS, study=study, dataset=d, backbone=b, splits=s, orders=o)
             for d, b, s, o in cells
         ]
 
@@ -207,7 +209,7 @@ class Targets:
             yield fill(paths.DOWNLOAD_MANIFEST, dataset=dataset)
             yield fill(paths.SPLIT, dataset=dataset)
             if self.few_shot(dataset):
-                for split in config.seeds.split:
+                for split in all_seeds(config.seeds.split):
                     yield fill(paths.SHOTS, dataset=dataset, split=split)
         for backbone in config.backbones:
             if config.encoders[backbone].model == "embedded":
@@ -228,7 +230,7 @@ class Targets:
             yield from self.shifts(dataset, backbone)
         if not self.few_shot(dataset):
             return
-        for split in self.config.seeds.split:
+        for split in all_seeds(self.config.seeds.split):
             yield fill(paths.TRAIN_FEATURES, split=split, **keys)
             yield fill(paths.VAL_FEATURES, split=split, **keys)
             yield from self.memory(dataset, backbone, split)
@@ -242,3 +244,7 @@ class Targets:
         files = [file for study in studies for file in self.study_files(study)]
         manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
         return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]
+
+
+def _joined(lists: Iterable[list[str]]) -> list[str]:
+    return [name for names in lists for name in names]

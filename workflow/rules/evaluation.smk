@@ -1,7 +1,7 @@
-"""evaluation: the test images as a stream; one job measures one study over a group of orders.
+"""evaluation: the test images as a stream; one job measures one study over some splits and orders.
 
 REQUIRED INPUTS: data/features/..., data/memory/..., data/projection/...
-OUTPUTS: data/evaluation/<study>/<dataset>/<backbone>/split=<seed>/orders=<first>-<last>.*
+OUTPUTS: data/evaluation/<study>/<dataset>/<backbone>/splits=<first>-<last>/orders=<first>-<last>.*
 """
 
 STUDY_SECTIONS = (
@@ -41,9 +41,9 @@ rule evaluate:
         ),
     message:
         "Evaluate {wildcards.study}: {wildcards.dataset}, {wildcards.backbone},"
-        " split seed {wildcards.split}, orders {wildcards.orders}"
+        " split seeds {wildcards.splits}, orders {wildcards.orders}"
     shell:
         "python -m dmn.stages.evaluation --study {wildcards.study} --settings {params.settings:q}"
-        " --split {wildcards.split} --orders {wildcards.orders} --rows {output.rows:q}"
+        " --splits {wildcards.splits} --orders {wildcards.orders} --rows {output.rows:q}"
         " --samples {output.samples:q}"
         " --inputs {input:q} 2>&1 | tee {log:q}"

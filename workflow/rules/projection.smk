@@ -1,34 +1,35 @@
 """projection: query, key, value, output and text projections, trained from zero on the shots.
 
 REQUIRED INPUTS: data/features/..., data/memory/...
-OUTPUTS: data/projection/<dataset>/<backbone>/<kind>/shots=<K>/split=<seed>/training=<seed>.*
+OUTPUTS: data/projection/<dataset>/<backbone>/<kind>/split=<seed>/training=<seed>/shots=<K>.*
 """
 
 
 rule train_projection:
-    """Train the projections of one memory on cached training views."""
+    """Train the projections of each K on cached training views."""
     input:
         text=paths.TEXT_FEATURES,
         train=paths.TRAIN_FEATURES,
-        memory=paths.MEMORY,
+        memory=expand(paths.MEMORY, shots=CONFIG.shots, allow_missing=True),
         registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.projection"),
     output:
-        weights=paths.PROJECTION,
-        curve=paths.TRAINING_CURVE,
+        weights=expand(paths.PROJECTION, shots=CONFIG.shots, allow_missing=True),
+        curves=expand(paths.TRAINING_CURVE, shots=CONFIG.shots, allow_missing=True),
     log:
-        paths.beside(paths.LOG, paths.PROJECTION),
+        paths.beside(paths.LOG, paths.PROJECTION_FOLDER),
     benchmark:
-        paths.beside(paths.BENCHMARK, paths.PROJECTION)
+        paths.beside(paths.BENCHMARK, paths.PROJECTION_FOLDER)
     resources:
         gpu=GPU,
     params:
         settings=settings("model", "training", "numerics", "download"),
+        shots=CONFIG.shots,
     message:
-        "Train the {wildcards.projection} projections, {wildcards.shots} shots,"
+        "Train the {wildcards.projection} projections of {params.shots} shots,"
         " split seed {wildcards.split}"
     shell:
         "python -m dmn.stages.projection --dataset {wildcards.dataset:q}"
         " --kind {wildcards.projection} --seed {wildcards.training} --text {input.text:q}"
         " --train {input.train:q} --memory {input.memory:q} --settings {params.settings:q}"
-        " --weights {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
+        " --weights {output.weights:q} --curves {output.curves:q} 2>&1 | tee {log:q}"

@@ -21,7 +21,7 @@ import jinja2
 from markupsafe import Markup
 
 from dmn.artifacts import read_json, sha256, write_text
-from dmn.config import Config, load, order_range, read_yaml
+from dmn.config import Config, all_seeds, load, read_yaml
 from dmn.errors import ArtifactError
 from dmn.report.summary import Drawing, Summary, Table
 from dmn.report.tables import numeric_columns
@@ -96,7 +96,7 @@ def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
 def overview(config: Config) -> dict[str, str]:
     """Return what was run in a reader's words."""
     seeds, model = config.seeds, config.model
-    orders = sum(len(order_range(str(entry))) for entry in seeds.order)
+    orders = len(all_seeds(seeds.order))
     return {
         "data sets": ", ".join(config.datasets),
         "backbones": ", ".join(config.backbones),

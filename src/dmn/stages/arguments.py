@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 SETTINGS_HELP = "configuration: JSON text or a YAML file (default: the embedded demo)"
 
@@ -27,6 +29,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="JSON|FILE", help=SETTINGS_HELP)
 
 
+def add_list(
+    parser: argparse.ArgumentParser, name: str, text: str, kind: Callable[[str], Any] = str
+) -> None:
+    """Add a required option that takes one value or more."""
+    parser.add_argument(f"--{name}", nargs="+", required=True, type=kind, help=text)
+
+
 def add_files(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """Add an option that takes any number of files."""
     parser.add_argument(f"--{name}", nargs="*", default=[], metavar="FILE", help=text)
@@ -42,6 +51,5 @@ _HELP = {
     "train": "features of the training images (safetensors)",
     "val": "features of the validation images (safetensors)",
     "test": "features of the test images (safetensors)",
-    "memory": "static memory [C, 1+K, D] (safetensors)",
     "out": "file to write",
 }

@@ -1,7 +1,7 @@
 """evaluation: stream the test images through the network and measure one study.
 
-One job serves one data set, backbone and split seed, and a group of stream orders. It finds its
-inputs by their names, which are those of src/dmn/paths.py.
+One job serves one data set and backbone, a group of split seeds and a group of stream orders. It
+finds its inputs by their names, which are those of src/dmn/paths.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import hashlib
 import importlib
 import re
 from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,14 +28,14 @@ from dmn.artifacts import (
     write_rows,
     write_tensors,
 )
-from dmn.config import Config, from_argument, order_range, study_settings
+from dmn.config import Config, from_argument, seed_range, study_settings
 from dmn.datasets.images import read_thumbnails
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, ConfigError, run_main
 from dmn.projections import Projections
 from dmn.stages.arguments import add, add_files, add_settings, command
 from dmn.stages.memory import read_shots
-from dmn.study import Part, StudyData
+from dmn.study import Part, StudyData, sample_name
 
 
 def pattern(template: str) -> re.Pattern[str]:
@@ -67,10 +70,19 @@ class Inputs:
             raise ArtifactError(f"--inputs has no file like {template}; it has {self.files}")
         return file
 
+    def of_split(self, seed: int) -> Inputs:
+        """Return the files of one split seed, and those that belong to no split."""
+        named = ((file, re.search(r"\bsplit=(\d+)", file)) for file in self.files)
+        return Inputs([file for file, name in named if name is None or int(name[1]) == seed])
+
     def sha256(self) -> str:
         """Return one hash over the artifacts (not the code) and their names."""
-        lines = (f"{sha256(file)}  {file}\n" for file in sorted(self.files))
+        lines = (f"{_sha256(file)}  {file}\n" for file in sorted(self.files))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+# files that belong to no split are hashed once a job
+_sha256 = cache(sha256)
 
 
 def read_part(path: str | None) -> Part | None:
@@ -82,7 +94,8 @@ def read_part(path: str | None) -> Part | None:
 
 
 def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
-    """Read all inputs of a job into what a study gets."""
+    """Read the inputs of one split seed into what a study gets."""
+    inputs = inputs.of_split(split_seed)
     text_file = inputs.required(paths.TEXT_FEATURES)
     keys = inputs.all(paths.TEXT_FEATURES)[0][1]
     test_file = inputs.required(paths.TEST_FEATURES)
@@ -143,44 +156,56 @@ def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
     return {"protocol": protocol, "versions": versions, "inputs_sha256": inputs.sha256()}
 
 
-def order_seeds(text: str) -> list[int]:
-    """Return the seeds that `--orders` names; ConfigError for anything else."""
+def seeds(option: str, text: str) -> list[int]:
+    """Return the seeds that an option names; ConfigError for anything else."""
     try:
-        return list(order_range(text))
+        return list(seed_range(text))
     except ValueError as error:
-        raise ConfigError(f"--orders: {error}") from None
+        raise ConfigError(f"--{option}: {error}") from None
+
+
+def measure(
+    module: ModuleType, data: StudyData, config: Config, settings: Any, orders: list[int]
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return the rows of one split with the keys that are the same in all, and its samples."""
+    measured = module.measure(data, config, settings, orders)
+    keys = {
+        "study": module.__name__.rpartition(".")[2],
+        "dataset": data.dataset,
+        "backbone": data.backbone,
+        "split_seed": data.split_seed,
+    }
+    rows = pd.concat([pd.DataFrame(keys, index=measured.rows.index), measured.rows], axis=1)
+    return rows, measured.samples
 
 
 def main() -> None:
     """Run one study on one cell of the design and write its rows and per-sample answers."""
     parser = command("evaluation", __doc__)
-    add(parser, study="name of the study", orders="order seeds, such as 0-9")
-    add(parser, split="split seed")
+    add(parser, study="name of the study", splits="split seeds, such as 0-2")
+    add(parser, orders="order seeds, such as 0-9")
     add(parser, rows="table to write (CSV)", samples="per-sample answers to write (safetensors)")
     add_settings(parser)
     add_files(parser, "inputs", "features, memories, projections, lists and archives")
     arguments = parser.parse_args()
     config = from_argument(arguments.settings)
     settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
-    orders = order_seeds(arguments.orders)
+    splits, orders = seeds("splits", arguments.splits), seeds("orders", arguments.orders)
     torch.set_num_threads(config.numerics.threads)
     inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
-    data = read_data(inputs, config, int(arguments.split))
-    data.thumbnails.update(thumbnails(inputs, data, config))
     module = importlib.import_module(f"dmn.studies.{arguments.study}")
-    measured = module.measure(data, config, settings, orders)
-    keys = {
-        "study": arguments.study,
-        "dataset": data.dataset,
-        "backbone": data.backbone,
-        "split_seed": data.split_seed,
-    }
-    rows = pd.concat(
-        [pd.DataFrame({**keys}, index=measured.rows.index), measured.rows], axis=1
-    ).assign(**provenance(inputs, config))
-    write_rows(arguments.rows, rows)
-    facts = {**keys, "orders": arguments.orders, "class_names": data.class_names}
-    write_tensors(arguments.samples, measured.samples, facts)
+    tables: list[pd.DataFrame] = []
+    samples: dict[str, np.ndarray] = {}
+    for split in splits:
+        data = read_data(inputs, config, split)
+        data.thumbnails.update(thumbnails(inputs, data, config))
+        rows, answers = measure(module, data, config, settings, orders)
+        tables.append(rows.assign(**provenance(inputs.of_split(split), config)))
+        samples |= {sample_name(split, name): array for name, array in answers.items()}
+    write_rows(arguments.rows, pd.concat(tables, ignore_index=True))
+    facts = {"study": arguments.study, "dataset": data.dataset, "backbone": data.backbone}
+    facts |= {"orders": arguments.orders, "class_names": data.class_names}
+    write_tensors(arguments.samples, samples, facts)
 
 
 if __name__ == "__main__":

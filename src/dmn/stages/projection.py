@@ -1,4 +1,4 @@
-"""projection: train the projections of one memory on cached training views.
+"""projection: train the projections of each memory of a split on cached training views.
 
 Everything starts at zero; AdamW with a cosine schedule (docs/method.md, section 9). The learning
 rate and the epochs are the paper's for the data set and the shots, unless the configuration
@@ -6,6 +6,9 @@ says otherwise.
 """
 
 from __future__ import annotations
+
+import argparse
+from typing import Any
 
 import pandas as pd
 import torch
@@ -15,9 +18,9 @@ from dmn.config import Config, from_argument
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import run_main
 from dmn.randomness import generator
-from dmn.stages.arguments import add, add_settings, command
+from dmn.stages.arguments import add, add_list, add_settings, command
 from dmn.stages.memory import read_shots
-from dmn.training import train_projections
+from dmn.training import TrainingResult, train_projections
 
 
 def schedule(config: Config, dataset: str, shots: int) -> tuple[float, int]:
@@ -30,16 +33,11 @@ def schedule(config: Config, dataset: str, shots: int) -> tuple[float, int]:
     return rate, epochs
 
 
-def main() -> None:
-    """Read features and memory, write the trained projections and the training curve."""
-    parser = command("projection", __doc__)
-    add(parser, "dataset", "text", "train", "memory", kind="bias or linear", seed="training seed")
-    add(parser, weights="projections to write (safetensors)", curve="training curve to write (CSV)")
-    add_settings(parser)
-    arguments = parser.parse_args()
-    config = from_argument(arguments.settings)
-    torch.set_num_threads(config.numerics.threads)
-    shots = read_tensors(arguments.memory)["memory"].shape[1] - 1
+def train(
+    arguments: argparse.Namespace, config: Config, memory: str
+) -> tuple[TrainingResult, dict[str, Any]]:
+    """Return the projections trained on one memory, and the facts that are stored beside them."""
+    shots = read_tensors(memory)["memory"].shape[1] - 1
     rate, epochs = schedule(config, arguments.dataset, shots)
     result = train_projections(
         torch.from_numpy(read_tensors(arguments.text)["text"]),
@@ -57,21 +55,39 @@ def main() -> None:
         dtype=getattr(torch, config.numerics.dtype),
         device=config.numerics.device,
     )
-    sources = {name: sha256(getattr(arguments, name)) for name in ("text", "train", "memory")}
+    files = {"text": arguments.text, "train": arguments.train, "memory": memory}
     facts = {
         "kind": arguments.kind,
         "position": config.model.position,
         "learning_rate": rate,
         "epochs": epochs,
-        "inputs": sources,
+        "inputs": {name: sha256(file) for name, file in files.items()},
     }
-    # float64 inside, float32 in the file: the last bits differ between processors
-    tensors = {
-        name: value.to("cpu", torch.float32).numpy()
-        for name, value in result.projections.tensors().items()
-    }
-    write_tensors(arguments.weights, tensors, facts)
-    write_rows(arguments.curve, pd.DataFrame(result.history))
+    return result, facts
+
+
+def main() -> None:
+    """Read features and memories, write trained projections and training curves."""
+    parser = command("projection", __doc__)
+    add(parser, "dataset", "text", "train", kind="bias or linear", seed="training seed")
+    add_list(parser, "memory", "static memories [C, 1+K, D] (safetensors)")
+    add_list(parser, "weights", "projections to write (safetensors), one for each memory")
+    add_list(parser, "curves", "training curves to write (CSV), one for each memory")
+    add_settings(parser)
+    arguments = parser.parse_args()
+    config = from_argument(arguments.settings)
+    torch.set_num_threads(config.numerics.threads)
+    jobs = zip(arguments.memory, arguments.weights, arguments.curves, strict=True)
+    for memory, weights, curve in jobs:
+        result, facts = train(arguments, config, memory)
+        # float64 inside, float16 in the file: the last bits differ between processors, and so does
+        # the sign of a zero that was rounded
+        tensors = {
+            name: (value.to("cpu", torch.float16) + 0.0).numpy()
+            for name, value in result.projections.tensors().items()
+        }
+        write_tensors(weights, tensors, facts)
+        write_rows(curve, pd.DataFrame(result.history))
 
 
 if __name__ == "__main__":

@@ -20,15 +20,18 @@ from dmn.report.page import read_facts, write_page
 from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
 from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.study import split_sample_name
 
 
 def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
     """Return per-sample answers by (dataset, backbone, split seed, orders)."""
-    samples = {}
+    samples: dict[tuple[str, str, int, str], dict[str, Any]] = {}
     for file in files:
         facts = read_tensor_metadata(file)
-        key = (facts["dataset"], facts["backbone"], facts["split_seed"], facts["orders"])
-        samples[key] = {**read_tensors(file), "class_names": facts["class_names"]}
+        for name, array in read_tensors(file).items():
+            split, own = split_sample_name(name)
+            key = (facts["dataset"], facts["backbone"], split, facts["orders"])
+            samples.setdefault(key, {"class_names": facts["class_names"]})[own] = array
     return samples
 
 
