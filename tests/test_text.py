@@ -10,7 +10,16 @@ import torch
 from dmn.errors import FeatureError
 from dmn.inputs import selected_views
 from dmn.projections import Projections
-from dmn.text import entropy, mean_probability, normalise, predict, select_views, text_classifier
+from dmn.text import (
+    COLUMNS,
+    entropy,
+    mean_probability,
+    normalise,
+    padded,
+    predict,
+    select_views,
+    text_classifier,
+)
 
 
 def test_a_text_bias_is_added_before_the_norm() -> None:
@@ -45,13 +54,14 @@ def test_an_image_is_predicted_alike_in_any_company() -> None:
     random = torch.Generator().manual_seed(0)
     views = normalise(torch.randn(200, 3, 24, generator=random))
     text = normalise(torch.randn(7, 24, generator=random))
-    whole = predict(views, text, 20.0, 2)
+    columns = padded(text, COLUMNS)
+    whole = predict(views, columns, 7, 20.0, 2)
     for start, stop in ((0, 1), (17, 20), (100, 200)):
-        part = predict(views[start:stop], text, 20.0, 2)
+        part = predict(views[start:stop], columns, 7, 20.0, 2)
         for one, all_ in zip(part, whole, strict=True):
             assert torch.equal(one, all_[start:stop])
 
 
 def test_the_first_of_equal_probabilities_is_the_pseudo_label() -> None:
     same = normalise(torch.ones(3, 4))
-    assert predict(same[None, :1], same, 10.0, 1).pseudo_label.tolist() == [0]
+    assert predict(same[None, :1], same, 3, 10.0, 1).pseudo_label.tolist() == [0]

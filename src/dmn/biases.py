@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dmn.kernels import Output, Shift
 from dmn.projections import Projections
+from dmn.text import COLUMNS
 
 ROWS = 4096
 
@@ -55,7 +56,7 @@ class Biases(NamedTuple):
         if not (shifted or biased):
             table, x, label = table[:0], x[:0], label[:0]
         facts = _slot_facts(table, torch.from_numpy(label), key, value, output, shift)
-        query_norm = _reciprocal(torch.cat([_norms(x, shift), x.new_zeros(64)]))
+        query_norm = _reciprocal(torch.cat([_norms(x, shift), x.new_zeros(COLUMNS)]))
         square = [(b * b).sum(dim=-1).numpy() for b in (value, output)]
         return cls(
             shifted,

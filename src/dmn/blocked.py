@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,20 +14,27 @@ from torch import Tensor
 
 from dmn.biases import Biases
 from dmn.dynamic_memory import Schedule
-from dmn.exponential import softmax_columns
 from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.text import LEAST_ROWS
+from dmn.text import COLUMNS, ROWS, softmax_of_columns
 
-CHUNK_ROWS = 512
+# a product of so many rows and queries stays in the second-level cache until it is read
+CHUNK_ROWS, PART = 512, 384
+# more than any query of a block
+FOREVER = 1 << 40
 
 
 class Plan(NamedTuple):
-    """All slots that a block reads: `rows` of all classes and their place in the table [R]."""
+    """The slots that a block of `images` images reads: `rows` of all classes, their table rows [R].
 
+    chunks: first and last class of the parts that are read one after the other.
+    """
+
+    images: int
     rows: Rows
     table: np.ndarray
+    chunks: list[tuple[int, int]]
 
 
 class Linear(NamedTuple):
@@ -67,7 +75,7 @@ class BlockReader:
         self.scalar = np.float64 if self.dtype == torch.float64 else np.float32
         self.betas = [self.scalar(beta) for beta in betas]
         self.scale = self.scalar(logit_scale)
-        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.lengths = np.asarray(lengths, dtype=self.scalar)
         self.delay = delay
         self.readout = readout
         if readout != "similarity":
@@ -77,6 +85,7 @@ class BlockReader:
         self.linear = self._linear(projections)
         self.biases = Biases.of(projections, table, x, self._row_class())
         self._gram(fixed, projections)
+        self.left, self.right = self._operands()
         self.local = threading.local()
 
     def _members(self, schedule: Schedule | None, entropy: np.ndarray) -> None:
@@ -119,6 +128,20 @@ class BlockReader:
             value = value + value @ p.output.mT
         return Linear(key, value, self.x if p.query is None else query(self.x, p))
 
+    def _operands(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the factors of the products that a read needs: slots on the left, queries right.
+
+        Under linear layers the keys meet moved queries, and the Gram matrices moved new values,
+        in place of the images themselves.
+        """
+        if self.linear is None:
+            return {"value": self.table}, {"value": self.x}
+        left = {"value": self.linear.value, "key": self.linear.key}
+        right = {"value": self.x, "key": self.linear.u}
+        if self.linear.value is not self.table and len(self.time):
+            right["gram"] = self.linear.value[self.C * self.F :]
+        return left, right
+
     def _gram(self, fixed: Tensor, projections: Projections) -> None:
         """Make room for the products of each class's values and fill in the fixed slots."""
         width = self.F + self.slots
@@ -136,28 +159,31 @@ class BlockReader:
     def read(self, start: int, stop: int) -> Tensor:
         """Return probabilities [betas, lengths, b, C] of images start to stop."""
         plan = self._plan(start, stop)
-        queries = self._queries(self.x, start, stop)
-        u = queries if self.linear is None else self._queries(self.linear.u, start, stop)
-        logits = np.empty(
-            (len(self.betas), len(self.lengths), self.C, queries.shape[0]), self.scalar
-        )
-        chunks = self._chunks(plan.rows.start)
+        width = -(-(stop - start) // COLUMNS) * COLUMNS
+        shape = (len(self.betas), len(self.lengths), self.C, width)
+        logits = np.empty(shape, self.scalar)
+        queries = {name: self._part(x, start, stop, width) for name, x in self.right.items()}
 
-        def task(chunk: tuple[int, int]) -> None:
-            self._read_chunk(plan, chunk, start, queries, u, logits)
+        def read(chunk: tuple[int, int]) -> None:
+            self._read_chunk(plan, chunk, start, queries, logits)
 
-        list(self.pool.map(task, chunks))
-        found = torch.empty(*logits.shape[:2], stop - start, self.C, dtype=self.dtype)
-        pairs = [(b, n) for b in range(len(self.betas)) for n in range(len(self.lengths))]
-        list(self.pool.map(lambda p: softmax_columns(logits[p], found[p].numpy()), pairs))
+        list(self.pool.map(read, plan.chunks))
+        answers = torch.from_numpy(logits)
+        found = torch.empty(*shape[:2], stop - start, self.C, dtype=self.dtype)
+
+        def finish(task: tuple[int, int, int]) -> None:
+            b, n, first = task
+            softmax_of_columns(answers[b, n], first, found[b, n, first : first + PART])
+
+        firsts = range(0, stop - start, PART)
+        list(self.pool.map(finish, product(range(shape[0]), range(shape[1]), firsts)))
         return found
 
-    def _queries(self, x: Tensor, start: int, stop: int) -> Tensor:
-        part = x[start:stop]
-        rows = -(-(stop - start) // LEAST_ROWS) * LEAST_ROWS
-        queries = part.new_zeros(rows, self.D)
-        queries[: stop - start] = part
-        return queries
+    def _part(self, x: Tensor, start: int, stop: int, width: int) -> Tensor:
+        """Return rows start to stop, padded with zeros to `width` of them."""
+        padded = x.new_zeros(width, self.D)
+        padded[: stop - start] = x[start:stop]
+        return padded
 
     def _plan(self, start: int, stop: int) -> Plan:
         """List the slots that any image of the block sees, or that enter in it."""
@@ -168,7 +194,6 @@ class BlockReader:
         R = int(first[-1])
         fixed = (first[:-1, None] + np.arange(self.F)).reshape(-1)
         mine = np.arange(len(seen)) + self.F * (label + 1)
-        new = time >= start
 
         def rows(fixed_value: object, own: np.ndarray, dtype: type = np.int64) -> np.ndarray:
             array: np.ndarray = np.empty(R, dtype)
@@ -177,15 +202,15 @@ class BlockReader:
 
         slots = Rows(
             start=first,
+            row=np.zeros(R, np.int64),
             place=rows(np.tile(np.arange(self.F), self.C), self.F + self.slot[seen]),
-            written=rows(-1, time),
-            column=rows(-1, np.where(new, time - start, -1)),
-            low=rows(0, np.clip(time + self.delay - start, 0, stop - start)),
-            high=rows(stop - start, np.clip(end + self.delay - start, 0, stop - start)),
-            stays=rows(True, end + self.delay > stop, np.bool_),
+            column=rows(-1, np.maximum(time - start, -1)),
+            low=rows(0, np.maximum(time + self.delay - start, 0)),
+            high=rows(FOREVER, end + self.delay - start),
             weight=rows(self._fixed_weight(), self.weight[seen], self.scalar),
         )
-        return Plan(slots, rows(np.arange(self.C * self.F), self.C * self.F + time))
+        table = rows(np.arange(self.C * self.F), self.C * self.F + time)
+        return Plan(stop - start, slots, table, self._chunks(first))
 
     def _fixed_weight(self) -> float:
         return float(np.log(self.C)) if self.readout == "entropy" else 1.0
@@ -204,68 +229,85 @@ class BlockReader:
         plan: Plan,
         chunk: tuple[int, int],
         start: int,
-        queries: Tensor,
-        u: Tensor,
+        queries: dict[str, Tensor],
         logits: np.ndarray,
     ) -> None:
-        """Fill the logits of one chunk of classes."""
+        """Fill the logits of one chunk of classes, part by part of the queries."""
         c0, c1 = chunk
         r0, r1 = int(plan.rows.start[c0]), int(plan.rows.start[c1])
-        rows = Rows(plan.rows.start[c0 : c1 + 1] - r0, *(a[r0:r1] for a in plan.rows[1:]))
         places = plan.table[r0:r1]
-        value, extra = self._products("value", self._value_table, places, queries, (c0, c1))
-        key = value
-        if self.linear is not None:
-            key, _ = self._products("key", self.linear.key, places, u, None)
-        products = value
-        if self.linear is not None and self.linear.value is not self.table:
-            products, rows = self._value_products(places, rows)
+        rows = Rows(plan.rows.start[c0 : c1 + 1] - r0, *(a[r0:r1] for a in plan.rows[1:]))
+        stored = Stored.of(places, rows.column, self.biases.rows(c0, c1))
+        rows = rows._replace(row=stored.row)
         offset = self.offset[c0 : c1 + 1]
         gram = self.gram[offset[0] : offset[-1]]
-        shift, output = self.biases.chunk(places, c0, c1, start, extra)
-        for b, beta in enumerate(self.betas):
-            read_classes(
-                key, value, products, rows, self.F, beta, shift, self.biases.shifted, output,
-                self.biases.biased, gram, offset - offset[0], b == len(self.betas) - 1,
-                self.lengths, self.scale, c0, logits[b],
-            )  # fmt: skip
+        left = {name: self._gather(name, stored) for name in self.left}
+        width = len(queries["value"])
+        for first in range(0, width, PART):
+            last = min(first + PART, width)
+            needed = stored.needed(last)
+            found = {
+                name: self._product(name, left.get(name, left["value"]), x[first:last], needed)
+                for name, x in queries.items()
+            }
+            value = found["value"]
+            shift, output = self.biases.chunk(places, c0, c1, start, value[: stored.before])
+            for b, beta in enumerate(self.betas):
+                read_classes(
+                    found.get("key", value), value, found.get("gram", value), rows, self.F, first,
+                    min(last, plan.images), beta, shift, self.biases.shifted, output,
+                    self.biases.biased, gram, offset - offset[0], b == len(self.betas) - 1,
+                    self.lengths, self.scale, c0, logits[b],
+                )  # fmt: skip
 
-    @property
-    def _value_table(self) -> Tensor:
-        return self.table if self.linear is None else self.linear.value
+    def _gather(self, name: str, stored: Stored) -> Tensor:
+        """Return the biases and slots of a chunk as one matrix [rows, D], rows a multiple of 64."""
+        before, height = stored.before, stored.before + len(stored.places)
+        left = self._buffer(name + " rows", -(-height // ROWS) * ROWS, self.D)
+        if before:
+            torch.cat(stored.biases, out=left[:before])
+        places = torch.from_numpy(stored.places)
+        torch.index_select(self.left[name], 0, places, out=left[before:height])
+        left[height:] = 0
+        return left
 
-    def _products(
-        self, name: str, table: Tensor, places: np.ndarray, x: Tensor, chunk: tuple | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the products of the table's rows with x, and those of the chunk's biases."""
-        more = [] if chunk is None else self.biases.rows(*chunk)
-        extra = sum(len(rows) for rows in more)
-        R = len(places)
-        height = -(-(R + extra) // LEAST_ROWS) * LEAST_ROWS
-        left = self._buffer(name + " rows", height, self.D)
-        torch.index_select(table, 0, torch.from_numpy(places), out=left[:R])
-        if extra:
-            torch.cat(more, out=left[R : R + extra])
-        left[R + extra :] = 0
-        out = self._buffer(name + " products", height, len(x))
-        torch.mm(left, x.mT, out=out)
-        found = out.numpy()
-        return found[:R], found[R : R + extra]
-
-    def _value_products(self, places: np.ndarray, rows: Rows) -> tuple[np.ndarray, Rows]:
-        """Return products of all values with those that are new, and the rows that say where."""
-        new = np.flatnonzero(rows.column >= 0)
-        column = np.full(len(places), -1, np.int64)
-        column[new] = np.arange(len(new))
-        height = -(-max(len(new), 1) // LEAST_ROWS) * LEAST_ROWS
-        right = self._value_table.new_zeros(height, self.D)
-        right[: len(new)] = self._value_table[torch.from_numpy(places[new])]
-        found, _ = self._products("gram", self._value_table, places, right, None)
-        return found, rows._replace(column=column)
+    def _product(self, name: str, left: Tensor, x: Tensor, needed: int) -> np.ndarray:
+        """Return the products [rows, b] of the first `needed` rows with x [b, D]."""
+        out = self._buffer(name + " products", len(left), len(x))
+        needed = -(-needed // ROWS) * ROWS
+        torch.mm(left[:needed], x.mT, out=out[:needed])
+        return out.numpy()
 
     def _buffer(self, name: str, height: int, width: int) -> Tensor:
-        """Return a thread's own scratch matrix, kept between chunks."""
+        """Return a thread's own scratch matrix, kept between chunks; it never holds a NaN."""
         store = self.local.__dict__
         if name not in store or store[name].numel() < height * width:
-            store[name] = torch.empty(height * width, dtype=self.dtype)
+            store[name] = torch.zeros(height * width, dtype=self.dtype)
         return store[name][: height * width].reshape(height, width)
+
+
+class Stored(NamedTuple):
+    """How the slots of a chunk lie in a matrix: behind the biases, by the query they enter with.
+
+    places: table rows in that order; row: where each slot of the chunk stands; since: the query
+    of the block that each place in the matrix enters with, -1 for those that are older.
+    """
+
+    biases: list[Tensor]
+    before: int
+    places: np.ndarray
+    row: np.ndarray
+    since: np.ndarray
+
+    @classmethod
+    def of(cls, places: np.ndarray, column: np.ndarray, biases: list[Tensor]) -> Stored:
+        """Order slots at table rows `places` [R] by the query `column` [R] they enter with."""
+        order = np.argsort(column, kind="stable")
+        before = sum(map(len, biases))
+        row = np.empty(len(order), np.int64)
+        row[order] = before + np.arange(len(order))
+        return cls(biases, before, places[order], row, column[order])
+
+    def needed(self, last: int) -> int:
+        """Return how many rows of the matrix any query before `last` can see."""
+        return self.before + int(np.searchsorted(self.since, last))

@@ -12,16 +12,17 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from dmn.compiled import INLINE, OPTIONS
 from dmn.dynamic_memory import Schedule
-from dmn.exponential import OPTIONS, TILE, softmax_columns
-from dmn.kernels import _cross, _exponential, _exponents, _numerator, _square
-from dmn.recording import Stream, blocks, padded
+from dmn.exponential import TILE
+from dmn.loops import SUMS, WIDE, add, close, cross, snapshot, weigh
+from dmn.recording import Stream, blocks
+from dmn.text import COLUMNS, padded, softmax_of_columns
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
 CHUNK_ROWS = 512
-BLOCK = 256
 # bytes of the logits of a block: they shall stay in the last-level cache
 BUDGET = 1 << 26
 # what the compiled loop costs, in multiply-adds of a large product: a slot and a pair of slots
@@ -30,72 +31,52 @@ SLOT_COST, PAIR_COST = 64, 4
 MOST_IMAGES = 1 << 24
 
 
-@njit(**OPTIONS)
-def _visible(weights, r, rank, ranks, tile, masked, i, sees):
-    """Set masked[i] to the weights of slot r, 0 for the queries that come before its write."""
-    one = weights.dtype.type(1)
-    zero = weights.dtype.type(0)
-    for q in range(TILE):
-        sees[q] = one if rank <= ranks[tile, q] else zero
-    for q in range(TILE):
-        masked[i, q] = weights[r, q] * sees[q]
+@njit(**INLINE)
+def _show(weights, i, rank, ranks, at, shown, to):
+    """Copy the weights of slot i, 0 for the queries that come before its image."""
+    w, r, s = np.uintp(i) * WIDE, np.uintp(at), np.uintp(to) * WIDE
+    zero = rank - rank
+    for q in range(WIDE):
+        weight = weights[w + q]
+        shown[s + q] = weight if rank <= ranks[r + q] else zero
 
 
-@njit(**OPTIONS)
-def _full(length, n, k, seen, state, kept):
-    """Keep the sums of queries whose memory of this length is full, before the next slot."""
-    for q in range(TILE):
-        kept[n, k, q] = state[k, q] if seen[q] <= length else kept[n, k, q]
-
-
-@njit(**OPTIONS)
-def _count(seen, sees):
-    for q in range(TILE):
-        seen[q] = seen[q] + sees[q]
-
-
-@njit(**OPTIONS)
-def _close(kept, n, tile, scale, logits, at):
-    """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
-    zero, one = scale - scale, scale / scale
-    for q in range(TILE):
-        square = kept[n, 1, q]
-        inverse = one / np.sqrt(square) if square > zero else zero
-        logits[n, at, tile, q] = scale * (kept[n, 0, q] * inverse)
-
-
-@njit(**OPTIONS)
-def _turn(gram, members, first, n, local):
-    """Fill `local` below and on the diagonal with the Gram matrix in an order's own turn."""
-    for a in range(n):
-        for b in range(a + 1):
-            local[a, b] = gram[(members[a] - first) * n + members[b] - first]
+@njit(**INLINE)
+def _count(rank, ranks, at, seen):
+    """Count a slot for the queries that see it."""
+    r = np.uintp(at)
+    zero, one = seen.dtype.type(0), seen.dtype.type(1)
+    for q in range(WIDE):
+        count = seen[q]
+        seen[q] = count + (one if rank <= ranks[r + q] else zero)
 
 
 @njit(**OPTIONS)
 def _read_order(
-    values, tile, weights, members, rank, ranks, first, fixed, local, active, lengths, masked,
-    total, state, seen, sees, kept,
+    products, first, B, at, weights, gram, width, members, rank, ranks, fixed, lengths, shown,
+    totals, order, seen, sums, kept,
 ):  # fmt: skip
-    """Sum up the slots of one class for one tile and order; sums of each length go to kept."""
-    state[:] = 0
+    """Add up the slots of one class for one tile in one order; the sums of each length go to kept.
+
+    members [S]: slots of the class by entropy; rank [S]: first step that sees each.
+    """
+    count = len(members)
+    for i in range(count):
+        order[i] = members[i]
+        _show(weights, members[i], rank[members[i]], ranks, at, shown, i)
+    cross(gram, width, order, count, shown, totals)
+    sums[:] = 0
     seen[:] = 0
-    n = len(members)
-    for i in range(n):
-        r = members[i]
-        _visible(weights, r - first, rank[r], ranks, tile, masked, i, sees)
+    for i in range(count):
+        m = members[i]
         if i >= fixed:
-            for m in range(len(lengths)):
-                if i - fixed >= lengths[m]:
-                    _full(lengths[m], m, 0, seen, state, kept)
-                    _full(lengths[m], m, 1, seen, state, kept)
-            _count(seen, sees)
-        _cross(local, i, active, i, masked, total)
-        _numerator(values, r, tile, masked, i, state)
-        _square(total, local[i, i], masked, i, state)
-    for m in range(len(lengths)):
-        _full(lengths[m], m, 0, seen, state, kept)
-        _full(lengths[m], m, 1, seen, state, kept)
+            for n in range(len(lengths)):
+                if i - fixed >= lengths[n]:
+                    snapshot(lengths[n], seen, sums, kept, n * SUMS)
+            _count(rank[m], ranks, at, seen)
+        add(products, (first + m) * B + at, shown, totals, i, gram[m * width + m], sums)
+    for n in range(len(lengths)):
+        snapshot(lengths[n], seen, sums, kept, n * SUMS)
 
 
 @njit(**OPTIONS)
@@ -104,40 +85,36 @@ def read_orders(
 ):  # fmt: skip
     """Read a chunk of classes in all orders; fill logits [orders, lengths, C, B] from c0.
 
-    products [R, B]; start [chunk+1]: rows of each class; members [orders, R]: these rows by
-    entropy, fixed ones first; rank [orders, R]: first step that sees a row; ranks [orders, B]:
-    steps of the queries; gram, offset [chunk+1]: products of each class's rows.
+    products [R, B]; start [chunk+1]: rows of each class; members [orders, R]: the rows of a class
+    by entropy, fixed ones first, counted from its first; rank [orders, R]: first step that sees a
+    row; ranks [orders, B]: steps of the queries; gram, offset [chunk+1]: products of the rows of
+    each class.
     """
     most = 0
     for c in range(len(start) - 1):
         most = max(most, start[c + 1] - start[c])
-    local = np.zeros((most, most), products.dtype)
-    weights, masked = np.zeros((2, most + 1, TILE), products.dtype)
-    total, state = np.zeros(TILE, products.dtype), np.zeros((3, TILE), products.dtype)
-    kept = np.zeros((len(lengths), 3, TILE), products.dtype)
-    active = np.arange(most + 1)
-    # counts and steps are of the weights' own type: loops over one type become vectors
-    seen, sees = np.zeros((2, TILE), products.dtype)
-    tiles = products.shape[1] // TILE
-    values = products.reshape(-1, tiles, TILE)
-    tiled = logits.reshape(logits.shape[0], logits.shape[1], logits.shape[2], tiles, TILE)
-    steps = ranks.reshape(-1, tiles, TILE)
+    weights = np.zeros((most + 1) * TILE, products.dtype)
+    shown, totals = np.zeros_like(weights), np.zeros_like(weights)
+    order = np.zeros(most + 1, np.int64)
+    seen, sums = np.zeros(TILE, products.dtype), np.zeros(SUMS, products.dtype)
+    kept = np.zeros(len(lengths) * SUMS, products.dtype)
+    B, C, L = products.shape[1], logits.shape[2], len(lengths)
+    flat, answers = products.reshape(-1), logits.reshape(-1)
     for c in range(len(start) - 1):
         first, last = start[c], start[c + 1]
-        own = gram[offset[c] : offset[c + 1]]
-        for tile in range(tiles):
-            for r in range(last - first):
-                _exponents(values, first + r, tile, beta, weights, r)
-                _exponential(weights, r)
+        own, width = gram[offset[c] : offset[c + 1]], last - first
+        for at in range(0, B, TILE):
+            for i in range(width):
+                weigh(flat, (first + i) * B + at, beta, weights, i)
             for o in range(len(members)):
-                mine = members[o, first:last]
-                _turn(own, mine, first, last - first, local)
                 _read_order(
-                    values, tile, weights, mine, rank[o], steps[o], first, fixed, local, active,
-                    lengths, masked, total, state, seen, sees, kept,
+                    flat, first, B, at, weights, own, width, members[o, first:last],
+                    rank[o, first:last], ranks[o], fixed, lengths, shown, totals, order, seen,
+                    sums, kept,
                 )  # fmt: skip
-                for m in range(len(lengths)):
-                    _close(kept, m, tile, scale, tiled[o], c0 + c)
+                for n in range(L):
+                    to = ((o * L + n) * C + c0 + c) * B + at
+                    close(kept, n * SUMS, scale, answers, to)
 
 
 def worthwhile(network: DualMemoryNetwork, schedules: Sequence[Schedule]) -> bool:
@@ -204,13 +181,13 @@ class PairReader:
         self.ranks = np.empty((len(orders), N), self.scalar)
         self.rank = np.full((len(orders), len(source)), -1, self.scalar)
         self.members = np.empty((len(orders), len(source)), np.int64)
-        self.members[:, fixed] = fixed
+        self.members[:, fixed] = np.tile(np.arange(self.F), C)
         for o, order in enumerate(orders):
             self.ranks[o, order] = np.arange(N)
             self.rank[o, mine] = self.ranks[o, row] + (not network.update_before_read)
             # of equal entropies the one that comes earlier in this order goes first
             turn = np.lexsort((self.ranks[o, row], stream.entropy[row], label))
-            self.members[o, mine] = mine[turn]
+            self.members[o, mine] = mine[turn] - self.start[label]
         self._grams()
         self.local = threading.local()
 
@@ -226,17 +203,17 @@ class PairReader:
     def read(self, found: Tensor, pool: ThreadPoolExecutor, size: int) -> None:
         """Fill found [orders, lengths, betas, N, C], by row of the stream."""
         answers = found.shape[0] * found.shape[1] * found.shape[2] * self.C
-        fit = BUDGET // max(1, answers * found.element_size()) // TILE * TILE
-        spans = blocks(len(self.stream), max(TILE, min(BLOCK, size, fit)))
+        fit = BUDGET // max(1, answers * found.element_size()) // COLUMNS * COLUMNS
+        spans = blocks(len(self.stream), max(COLUMNS, min(size, fit)))
         list(pool.map(lambda span: self._block(found, *span), spans))
 
     def _block(self, found: Tensor, start: int, stop: int) -> None:
-        queries = padded(self.stream.x[start:stop])
+        queries = padded(self.stream.x[start:stop], COLUMNS)
         B = len(queries)
         ranks = np.full((len(self.ranks), B), -2, self.scalar)
         ranks[:, : stop - start] = self.ranks[:, start:stop]
         shape = (len(self.betas), *found.shape[:2], self.C, B)
-        logits = self._buffer("logits", *shape).numpy()
+        logits = self._buffer("logits", *shape)
         first = 0
         while first < self.C:
             last = int(np.searchsorted(self.start, self.start[first] + CHUNK_ROWS, "right")) - 1
@@ -248,13 +225,13 @@ class PairReader:
             for b, beta in enumerate(self.betas):
                 read_orders(
                     products.numpy(), self.start[first : last + 1] - r0,
-                    self.members[:, r0:r1] - r0, self.rank[:, r0:r1], ranks,
+                    self.members[:, r0:r1], self.rank[:, r0:r1], ranks,
                     self.gram[offset[0] : offset[-1]], offset - offset[0], self.F, beta,
-                    self.lengths, self.scale, first, logits[b],
+                    self.lengths, self.scale, first, logits[b].numpy(),
                 )  # fmt: skip
             first = last
         for b, o, n in np.ndindex(shape[:3]):
-            softmax_columns(logits[b, o, n], found[o, n, b, start:stop].numpy())
+            softmax_of_columns(logits[b, o, n], 0, found[o, n, b, start:stop])
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Return a thread's own scratch tensor, kept between blocks."""

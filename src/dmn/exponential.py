@@ -1,23 +1,13 @@
-"""Exponential and softmax for compiled loops, in plain arithmetic that becomes vectors."""
+"""Exponential for compiled loops, in plain arithmetic that becomes vector instructions."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract"},
-}
 # queries that a loop takes at once: its scratch stays in the first-level cache
 TILE = 64
-# classes that are turned at once: their rows of a tile stay in the cache
-SQUARE = 16
 
 
 def exp(x: float) -> float:
@@ -65,44 +55,3 @@ def _exp64(x):
     p = p * r + 0.5
     p = p * (r * r) + r + 1.0
     return p * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
-
-
-@njit(**OPTIONS)
-def _largest(logits, q0, high, largest):
-    """Set largest [T] to the largest logit of each of the queries from q0."""
-    for q in range(high):
-        largest[q] = logits[0, q0 + q]
-    for c in range(1, logits.shape[0]):
-        for q in range(high):
-            largest[q] = max(largest[q], logits[c, q0 + q])
-
-
-@njit(**OPTIONS)
-def _exponentials(logits, q0, high, largest, powers, total):
-    """Fill powers [C, T] and their totals [T], class by class."""
-    total[:] = 0
-    for c in range(logits.shape[0]):
-        for q in range(high):
-            powers[c, q] = exp(logits[c, q0 + q] - largest[q])
-        for q in range(high):
-            total[q] = total[q] + powers[c, q]
-
-
-@njit(**OPTIONS)
-def softmax_columns(logits, probabilities):
-    """Fill probabilities [b, C] with the softmax over classes of logits [C, B], b <= B."""
-    C, b = logits.shape[0], probabilities.shape[0]
-    largest, total = np.empty(TILE, logits.dtype), np.empty(TILE, logits.dtype)
-    powers = np.empty((C, TILE), logits.dtype)
-    for q0 in range(0, b, TILE):
-        high = min(b - q0, TILE)
-        _largest(logits, q0, high, largest)
-        _exponentials(logits, q0, high, largest, powers, total)
-        for q in range(high):
-            total[q] = (total[q] / total[q]) / total[q]
-        # turned in squares, since a column of many rows would miss the cache at each step
-        for c0 in range(0, C, SQUARE):
-            c1 = min(c0 + SQUARE, C)
-            for q in range(high):
-                for c in range(c0, c1):
-                    probabilities[q0 + q, c] = powers[c, q] * total[q]

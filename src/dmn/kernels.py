@@ -1,9 +1,4 @@
-"""Compiled loops of the blocked evaluation, with sums in a fixed order (method.md, section 12).
-
-Queries are the fast axis of every loop and sums run over slots one by one, so a result depends
-neither on the vector width nor on how queries are cut into blocks. `contract` allows fused
-multiply-adds, which does not change the order of a sum.
-"""
+"""Compiled read of one schedule: a chunk of classes for a part of the queries (section 12)."""
 
 from __future__ import annotations
 
@@ -12,30 +7,45 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from dmn.exponential import OPTIONS, TILE, exp
+from dmn.compiled import OPTIONS
+from dmn.exponential import TILE
+from dmn.loops import (
+    SUMS,
+    add,
+    add_along,
+    add_shifted,
+    close,
+    close_biased,
+    constant,
+    cross,
+    hide,
+    hold,
+    snapshot,
+    weigh,
+    weigh_shifted,
+)
 
 
 class Rows(NamedTuple):
     """The R slots that a chunk of classes reads in a block, class by class, fixed slots first.
 
-    start [chunk+1]: rows of each class; place: its row in the class's Gram matrix; written: step
-    of the write (-1 fixed); column: its column of the Gram products if new in this block, else
-    -1; low, high: queries of the block that see it; stays: seen by the next block; weight: of
-    the readouts that do not depend on the query.
+    start [chunk+1]: slots of each class; row: its row of the products; place: its row in the
+    class's Gram matrix; column: the query of the block whose image it holds, -1 if it is older;
+    low, high: queries that see it, high beyond the block if it stays; weight: of the readouts that
+    do not depend on the query.
     """
 
     start: np.ndarray
+    row: np.ndarray
     place: np.ndarray
-    written: np.ndarray
     column: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    stays: np.ndarray
     weight: np.ndarray
 
 
 class Shift(NamedTuple):
-    """Class-wise biases as corrections of raw products; see dmn.stream.Biases.
+    """Class-wise biases as corrections of raw products; see dmn.biases.
 
     A key product is query_norm * key_norm * (product + key_extra + key_shift), a value product
     value_norm * (product + value_extra), both norms being reciprocal.
@@ -60,281 +70,190 @@ class Output(NamedTuple):
 
 
 @njit(**OPTIONS)
-def _gram_local(gram, width, products, rows, first, last, shift, affine, c, local):
+def _has_new(rows, first, last, begin, end):
+    """Say whether an image entered the class as a query of this part."""
+    found = False
+    for r in range(first, last):
+        found = found or begin <= rows.column[r] < end
+    return found
+
+
+@njit(**OPTIONS)
+def _gram_local(
+    gram, width, products, tiles, rows, first, last, begin, end, shift, affine, c, local
+):  # fmt: skip
     """Fill `local` [R, R] below and on the diagonal with products of the class's values.
 
     Two slots live at once only after the later one was written, and then its image was a query
-    that saw the earlier: the product is in `products` already, or in `gram` from a block before.
+    that saw the earlier: the product is in `products` already, or in `gram` from a part before.
     """
-    for a in range(last - first):
+    R = last - first
+    for a in range(R):
         for b in range(a + 1):
             late, early = first + a, first + b
-            if rows.written[early] > rows.written[late]:
+            if rows.column[early] > rows.column[late]:
                 late, early = early, late
             column = rows.column[late]
-            if column < 0:
-                local[a, b] = gram[rows.place[late] * width + rows.place[early]]
-            elif affine:
-                raw = products[early, column] + shift.value_shift[early]
-                raw = raw + shift.value_shift[late] + shift.value_square[c]
-                local[a, b] = raw * shift.value_norm[early] * shift.value_norm[late]
-            else:
-                local[a, b] = products[early, column]
+            if not begin <= column < end:
+                local[a * R + b] = gram[rows.place[late] * width + rows.place[early]]
+                continue
+            product = products[rows.row[early] * tiles * TILE + column - begin]
+            if affine:
+                product = product + shift.value_shift[early]
+                product = product + shift.value_shift[late] + shift.value_square[c]
+                product = product * shift.value_norm[early] * shift.value_norm[late]
+            local[a * R + b] = product
 
 
 @njit(**OPTIONS)
-def _gram_keep(gram, width, rows, first, last, local):
-    """Write the products of new slots that stay back to the class's Gram matrix."""
-    for a in range(last - first):
+def _gram_keep(gram, width, rows, first, last, begin, end, local):
+    """Write the products of new slots that are seen after this part to the class's Gram matrix."""
+    R = last - first
+    for a in range(R):
         for b in range(a + 1):
             i, j = first + a, first + b
-            new = rows.column[i] >= 0 or rows.column[j] >= 0
-            if new and rows.stays[i] and rows.stays[j]:
-                gram[rows.place[i] * width + rows.place[j]] = local[a, b]
-                gram[rows.place[j] * width + rows.place[i]] = local[a, b]
+            if rows.high[i] <= end or rows.high[j] <= end:
+                continue
+            if rows.column[i] >= end or rows.column[j] >= end:
+                continue
+            if rows.column[i] >= begin or rows.column[j] >= begin:
+                gram[rows.place[i] * width + rows.place[j]] = local[a * R + b]
+                gram[rows.place[j] * width + rows.place[i]] = local[a * R + b]
 
 
 @njit(**OPTIONS)
-def _cross(local, a, active, count, weights, total):
-    """Set total [T] to sum_i G_ai w_i over the active slots before slot a, in order."""
-    for q in range(TILE):
-        total[q] = 0
-    i = 0
-    while i + 8 <= count:
-        g0, g1 = local[a, active[i]], local[a, active[i + 1]]
-        g2, g3 = local[a, active[i + 2]], local[a, active[i + 3]]
-        g4, g5 = local[a, active[i + 4]], local[a, active[i + 5]]
-        g6, g7 = local[a, active[i + 6]], local[a, active[i + 7]]
-        for q in range(TILE):
-            s = total[q] + g0 * weights[i, q]
-            s = s + g1 * weights[i + 1, q]
-            s = s + g2 * weights[i + 2, q]
-            s = s + g3 * weights[i + 3, q]
-            s = s + g4 * weights[i + 4, q]
-            s = s + g5 * weights[i + 5, q]
-            s = s + g6 * weights[i + 6, q]
-            total[q] = s + g7 * weights[i + 7, q]
-        i += 8
-    while i < count:
-        g0 = local[a, active[i]]
-        for q in range(TILE):
-            total[q] = total[q] + g0 * weights[i, q]
-        i += 1
+def _weigh_tile(
+    key, rows, first, last, q0, at, tiles, beta, shift, affine, c, weights, slots
+):  # fmt: skip
+    """Fill the weights of the slots of a class that a tile sees; return their number.
 
-
-@njit(**OPTIONS)
-def _finish(kept, n, output, biased, c, tile, scale, logits, at):
-    """Turn sums into logits s <a, x> (method.md, section 7, steps 5 to 7)."""
-    zero, one = scale - scale, scale / scale
-    for q in range(TILE):
-        square = kept[n, 1, q]
-        inverse = one / np.sqrt(square) if square > zero else zero
-        cosine = kept[n, 0, q] * inverse
-        if biased:
-            along = kept[n, 2, q] * inverse
-            length = output.square[c] + along + along
-            if square > zero:
-                length = length + one
-            cosine = cosine + output.query[c, tile * TILE + q]
-            cosine = cosine / np.sqrt(length) if length > zero else zero
-        logits[n, at, tile, q] = scale * cosine
-
-
-@njit(**OPTIONS)
-def _exponents(key, r, tile, beta, weights, i):
-    """Set weights[i] to -beta (1 - <u, k>) of slot r."""
-    for q in range(TILE):
-        weights[i, q] = beta * key[r, tile, q] - beta
-
-
-@njit(**OPTIONS)
-def _shifted_exponents(key, r, tile, beta, extra, c, more, own, norm, weights, i):
-    """Set weights[i] to -beta (1 - <u, k>) of slot r with query and key biases."""
-    for q in range(TILE):
-        k = key[r, tile, q] + extra[c, tile * TILE + q] + more
-        weights[i, q] = beta * (k * own * norm[tile * TILE + q]) - beta
-
-
-@njit(**OPTIONS)
-def _exponential(weights, i):
-    """Raise e to weights[i], in place: this form becomes vector instructions."""
-    for q in range(TILE):
-        weights[i, q] = exp(weights[i, q])
-
-
-@njit(**OPTIONS)
-def _hide(weights, i, low, high):
-    """Set weights[i] to 0 for the queries that do not see the slot."""
-    for q in range(low):
-        weights[i, q] = 0
-    for q in range(high, TILE):
-        weights[i, q] = 0
-
-
-@njit(**OPTIONS)
-def _numerator(value, r, tile, weights, i, state):
-    """Add w <v, x> of slot r."""
-    for q in range(TILE):
-        state[0, q] = state[0, q] + weights[i, q] * value[r, tile, q]
-
-
-@njit(**OPTIONS)
-def _shifted_numerator(value, r, tile, extra, c, norm, weights, i, state):
-    """Add w <v, x> of slot r with a value bias."""
-    for q in range(TILE):
-        v = (value[r, tile, q] + extra[c, tile * TILE + q]) * norm
-        state[0, q] = state[0, q] + weights[i, q] * v
-
-
-@njit(**OPTIONS)
-def _square(total, diagonal, weights, i, state):
-    """Add w (2 sum_i G_ij w_i + G_jj w) to the squared norm; weight 0 adds exactly 0."""
-    for q in range(TILE):
-        w, t = weights[i, q], total[q]
-        state[1, q] = state[1, q] + w * (t + t + diagonal * w)
-
-
-@njit(**OPTIONS)
-def _along(slot_output, weights, i, state):
-    """Add w <v, b> of the output bias b."""
-    for q in range(TILE):
-        state[2, q] = state[2, q] + weights[i, q] * slot_output
-
-
-@njit(**OPTIONS)
-def _read_tile(
-    keys,
-    values,
-    tile,
-    rows,
-    first,
-    last,
-    fixed,
-    beta,
-    shift,
-    affine,
-    output,
-    biased,
-    c,
-    local,
-    lengths,
-    weights,
-    total,
-    active,
-    state,
-    seen,
-    kept,
-):
-    """Sum up the slots of class c for the queries of one tile: state [3, T], kept if shorter."""
-    # arrays by themselves, since a call that passes a whole tuple costs more than its loop
-    lows, highs, row_weight, slot_output = rows.low, rows.high, rows.weight, output.slot
+    q0: first query of the tile in the block; at: its column of the products.
+    """
+    lows, highs, row, row_weight = rows.low, rows.high, rows.row, rows.weight
     key_extra, key_shift, key_norm = shift.key_extra, shift.key_shift, shift.key_norm
-    value_extra, value_norm, query_norm = shift.value_extra, shift.value_norm, shift.query_norm
-    q0 = tile * TILE
-    count = 0
+    query_norm = shift.query_norm
+    B, count = tiles * TILE, 0
     for r in range(first, last):
         low, high = max(lows[r] - q0, 0), min(highs[r] - q0, TILE)
         if low >= high:
             continue
-        if r - first >= fixed and len(lengths) > 1:
-            _snapshot(lengths, seen, low, high, state, kept)
-        _cross(local, r - first, active, count, weights, total)
         if beta == 0:
-            weights[count] = row_weight[r]
+            constant(row_weight[r], weights, count)
         elif affine:
-            _shifted_exponents(
-                keys, r, tile, beta, key_extra, c, key_shift[r], key_norm[r], query_norm,
-                weights, count,
+            weigh_shifted(
+                key, row[r] * B + at, beta, key_extra, c * B + at, key_shift[r], key_norm[r],
+                query_norm, q0, weights, count,
             )  # fmt: skip
         else:
-            _exponents(keys, r, tile, beta, weights, count)
-        if beta != 0:
-            _exponential(weights, count)
+            weigh(key, row[r] * B + at, beta, weights, count)
         if low > 0 or high < TILE:
-            _hide(weights, count, low, high)
-        if affine:
-            _shifted_numerator(
-                values, r, tile, value_extra, c, value_norm[r], weights, count, state
-            )
-        else:
-            _numerator(values, r, tile, weights, count, state)
-        _square(total, local[r - first, r - first], weights, count, state)
-        if biased:
-            _along(slot_output[r], weights, count, state)
-        active[count] = r - first
+            hide(weights, count, low, high)
+        slots[count] = r
         count += 1
+    return count
+
+
+@njit(**OPTIONS)
+def _add_tile(
+    value, rows, slots, count, first, fixed, q0, at, tiles, shift, affine, slot_output, biased, c,
+    gram, width, members, weights, totals, lengths, seen, sums, kept,
+):  # fmt: skip
+    """Add up the slots of a tile in the order of entropy; keep the sums of shorter memories."""
+    lows, highs, row = rows.low, rows.high, rows.row
+    value_extra, value_norm = shift.value_extra, shift.value_norm
+    shorter, B = len(lengths) - 1, tiles * TILE
+    sums[:] = 0
+    seen[:] = 0
+    for i in range(count):
+        r = slots[i]
+        if shorter > 0 and r - first >= fixed:
+            for n in range(shorter):
+                if i - fixed >= lengths[n]:
+                    snapshot(lengths[n], seen, sums, kept, n * SUMS)
+                    if biased:
+                        hold(lengths[n], seen, sums, 2 * TILE, kept, n * SUMS + 2 * TILE)
+            for q in range(max(lows[r] - q0, 0), min(highs[r] - q0, TILE)):
+                seen[q] += 1
+        diagonal = gram[members[i] * width + members[i]]
+        if affine:
+            add_shifted(
+                value, row[r] * B + at, value_extra, c * B + at, value_norm[r], weights, totals, i,
+                diagonal, sums,
+            )  # fmt: skip
+        else:
+            add(value, row[r] * B + at, weights, totals, i, diagonal, sums)
+        if biased:
+            add_along(slot_output[r], weights, i, sums)
+    for n in range(shorter):
+        snapshot(lengths[n], seen, sums, kept, n * SUMS)
+        if biased:
+            hold(lengths[n], seen, sums, 2 * TILE, kept, n * SUMS + 2 * TILE)
+    kept[shorter * SUMS : (shorter + 1) * SUMS] = sums
 
 
 @njit(**OPTIONS)
 def read_classes(
-    key,
-    value,
-    products,
-    rows,
-    fixed,
-    beta,
-    shift,
-    affine,
-    output,
-    biased,
-    gram,
-    offset,
-    keep,
-    lengths,
-    scale,
-    c0,
-    logits,
-):
-    """Read a chunk of classes for a block of queries; fill logits [lengths, C, B] from c0.
+    key, value, products, rows, fixed, begin, end, beta, shift, affine, output, biased, gram,
+    offset, keep, lengths, scale, c0, logits,
+):  # fmt: skip
+    """Read a chunk of classes for a part of a block of queries; fill logits [lengths, C, B].
 
-    key, value [R, B]: products of slots and queries; the first `fixed` rows of a class are the
-    fixed part. beta 0 takes `rows.weight` in place of the exponential. Slots come in the order
-    of entropy, so the state after the first l of those that a query sees is the answer of a
-    memory of length l; `lengths` ascend, and the last is the schedule's own.
+    key, value, products [rows, b]: of slots with the queries begin to end, padded to b, for keys,
+    values and Gram matrices; the first `fixed` slots of a class are the fixed part. beta 0 takes
+    `rows.weight` in place of the exponential. Slots come in the order of entropy, so the sums
+    after the first l of those that a query sees are the answer of a memory of length l; `lengths`
+    ascend, and the last is the schedule's own. The chunk's first class is c0.
     """
-    count_classes = len(rows.start) - 1
     most = 0
-    for c in range(count_classes):
+    for c in range(len(rows.start) - 1):
         most = max(most, rows.start[c + 1] - rows.start[c])
-    local = np.zeros((most, most), key.dtype)
-    weights = np.zeros((most + 1, TILE), key.dtype)
-    total = np.zeros(TILE, key.dtype)
-    active = np.zeros(most + 1, np.int64)
-    state = np.zeros((3, TILE), key.dtype)
-    kept = np.zeros((len(lengths), 3, TILE), key.dtype)
-    seen = np.zeros(TILE, np.int64)
-    # a tile axis of constant length lets the compiler see that no index is negative
-    tiles = key.shape[1] // TILE
-    keys, values = key.reshape(-1, tiles, TILE), value.reshape(-1, tiles, TILE)
-    tiled = logits.reshape(logits.shape[0], logits.shape[1], tiles, TILE)
-    for c in range(count_classes):
+    local = np.zeros(most * most, key.dtype)
+    weights = np.zeros((most + 1) * TILE, key.dtype)
+    totals = np.zeros((most + 1) * TILE, key.dtype)
+    slots, members = np.zeros(most, np.int64), np.zeros(most + 1, np.int64)
+    sums, seen = np.zeros(SUMS, key.dtype), np.zeros(TILE, key.dtype)
+    kept = np.zeros(len(lengths) * SUMS, key.dtype)
+    b, C, B = key.shape[1], logits.shape[1], logits.shape[2]
+    tiles = b // TILE
+    keys, values, answers = key.reshape(-1), value.reshape(-1), logits.reshape(-1)
+    raw, query_output = products.reshape(-1), output.query.reshape(-1)
+    flat = Shift(
+        shift.query_norm, shift.key_norm, shift.key_shift, shift.value_norm, shift.value_shift,
+        shift.value_square, shift.key_extra.reshape(-1), shift.value_extra.reshape(-1),
+    )  # fmt: skip
+    for c in range(len(rows.start) - 1):
         first, last = rows.start[c], rows.start[c + 1]
-        width = int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
         own = gram[offset[c] : offset[c + 1]]
-        _gram_local(own, width, products, rows, first, last, shift, affine, c, local)
-        if keep:
-            _gram_keep(own, width, rows, first, last, local)
+        width = int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
+        new = _has_new(rows, first, last, begin, end)
+        used, wide = own, width
+        if new:
+            used, wide = local, last - first
+            _gram_local(
+                own, width, raw, tiles, rows, first, last, begin, end, shift, affine, c, local
+            )  # fmt: skip
+            if keep:
+                _gram_keep(own, width, rows, first, last, begin, end, local)
         for tile in range(tiles):
-            state[:] = 0
-            seen[:] = 0
-            _read_tile(
-                keys, values, tile, rows, first, last, fixed, beta, shift, affine, output, biased,
-                c, local, lengths, weights, total, active, state, seen, kept,
+            at = tile * TILE
+            count = _weigh_tile(
+                keys, rows, first, last, begin + at, at, tiles, beta, flat, affine, c, weights,
+                slots,
+            )  # fmt: skip
+            for i in range(count):
+                members[i] = slots[i] - first if new else rows.place[slots[i]]
+            cross(used, wide, members, count, weights, totals)
+            _add_tile(
+                values, rows, slots, count, first, fixed, begin + at, at, tiles, flat, affine,
+                output.slot, biased, c, used, wide, members, weights, totals, lengths, seen, sums,
+                kept,
             )  # fmt: skip
             for n in range(len(lengths)):
-                for q in range(TILE):
-                    if seen[q] <= lengths[n] or n == len(lengths) - 1:
-                        for k in range(3):
-                            kept[n, k, q] = state[k, q]
-                _finish(kept, n, output, biased, c, tile, scale, tiled, c0 + c)
-
-
-@njit(**OPTIONS)
-def _snapshot(lengths, seen, low, high, state, kept):
-    """Keep the sums of queries whose memory of a shorter length is full, before the next slot."""
-    for q in range(low, high):
-        for n in range(len(lengths) - 1):
-            if seen[q] == lengths[n]:
-                for k in range(3):
-                    kept[n, k, q] = state[k, q]
-        seen[q] += 1
+                to = (n * C + c0 + c) * B + begin + at
+                if biased:
+                    close_biased(
+                        kept, n * SUMS, output.square[c], query_output, c * b + at, scale, answers,
+                        to,
+                    )  # fmt: skip
+                else:
+                    close(kept, n * SUMS, scale, answers, to)

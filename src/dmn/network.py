@@ -37,7 +37,7 @@ from dmn.readout import (
 )
 from dmn.static_memory import fixed_part, static_memory
 from dmn.stream import BLOCK, Result, evaluate, evaluate_blocks
-from dmn.text import normalise, predict, text_classifier
+from dmn.text import COLUMNS, normalise, padded, predict, text_classifier
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OPTIONS = (
@@ -108,6 +108,7 @@ class DualMemoryNetwork:
         self.given_projections = given
         self.projections = given.at(position).to(self.device, self.dtype)
         self.classifier = text_classifier(self.text, self.projections)
+        self.columns = padded(self.classifier, COLUMNS)
 
     def _set_memories(self, shots: object, shots_views: object) -> None:
         """Build the fixed part of the dynamic memory and the static memory (section 5)."""
@@ -158,7 +159,7 @@ class DualMemoryNetwork:
         checked = as_views(tensor[None, None] if tensor.ndim == 1 else tensor[None], self.dimension)
         kept = selected_views(checked.shape[1], self.view_share)
         unit = normalise(checked.to(self.device, self.dtype))
-        p, label, entropy = predict(unit, self.classifier, self.logit_scale, kept)
+        p, label, entropy = predict(unit, self.columns, self.classes, self.logit_scale, kept)
         x = unit[:, 0]
         static = None if self.static is None else self.read_static(x)[0]
         if not self.update_before_read:

@@ -15,12 +15,12 @@ from torch import Tensor
 from dmn.dynamic_memory import Schedule
 from dmn.errors import FeatureError
 from dmn.inputs import as_views, check_order, selected_views
-from dmn.text import LEAST_ROWS, normalise, predict
+from dmn.text import ROWS, normalise, predict
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-BLOCK = 1024
+BLOCK = 1152
 # rows of the text stage, whose passes over [rows, C] then stay in the cache
 TEXT_ROWS = 256
 
@@ -76,12 +76,6 @@ def blocks(count: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def padded(rows: Tensor) -> Tensor:
-    """Return rows [B, D] with zero rows appended up to a multiple of 64."""
-    missing = -len(rows) % LEAST_ROWS if len(rows) else LEAST_ROWS
-    return rows if not missing else torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
-
-
 def open_stream(
     network: DualMemoryNetwork,
     views: object,
@@ -111,14 +105,14 @@ def open_stream(
         part = checked[start:stop] if rows is None else checked[rows[start:stop]]
         unit = normalise(part.to(network.device, network.dtype))
         table[len(fixed) + start : len(fixed) + stop] = unit[:, 0]
-        found = predict(unit, network.classifier, network.logit_scale, kept)
+        found = predict(unit, network.columns, network.classes, network.logit_scale, kept)
         label[start:stop] = found.pseudo_label.cpu().numpy()
         entropy[start:stop] = found.entropy.cpu().numpy()
         if text is not None:
             text[start:stop] = found.probability
 
     # many views make many rows: keep the text stage within the block's memory too
-    spans = blocks(N, max(LEAST_ROWS, min(size, TEXT_ROWS) // V))
+    spans = blocks(N, max(ROWS, min(size, TEXT_ROWS) // V))
     for _ in map(task, spans) if pool is None else pool.map(task, spans):
         pass
     return Stream(checked, rows, table, len(fixed), label, entropy)

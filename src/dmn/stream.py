@@ -21,7 +21,6 @@ from dmn.recording import (
     blocks,
     dynamic_reader,
     open_stream,
-    padded,
     reorder,
     shares_static,
     static_reader,
@@ -80,8 +79,8 @@ def evaluate_blocks(
         read = readers(network, stream, schedule, pool, block_size)
         for start, stop in blocks(len(stream), block_size):
             text = text_probabilities(
-                padded(stream.x[start:stop]), network.classifier, network.logit_scale
-            )[: stop - start]
+                stream.x[start:stop], network.columns, network.classes, network.logit_scale
+            )
             dynamic, static = read(start, stop)
             yield _result(stream, schedule, start, stop, text, dynamic, static)
 

@@ -11,8 +11,11 @@ from dmn.projections import Projections, project
 
 VIEW_EPSILON = 1e-6
 LABEL_EPSILON = 1e-8
-# matrix products of fewer rows take another path in the library and differ in the last bit
-LEAST_ROWS = 64
+# The library cuts a product into small ones, and what is left over at its ends takes another path
+# and differs in the last bit. With rows and columns in these multiples nothing is left over, under
+# any of its kernels (columns go by 6, 8, 12, 16, 24 or 48): a number depends on its two vectors
+# alone, not on what else is in the product.
+ROWS, COLUMNS = 64, 192
 
 
 class TextPrediction(NamedTuple):
@@ -28,14 +31,29 @@ def normalise(x: Tensor) -> Tensor:
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
 
 
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """Return rows x [B, D] with rows of zeros up to a multiple, at least one multiple."""
+    missing = -len(x) % multiple if len(x) else multiple
+    return x if not missing else torch.cat([x, x.new_zeros(missing, x.shape[1])])
+
+
 def text_classifier(text: Tensor, projections: Projections) -> Tensor:
     """Return T' [C, D] = n(T + B_text), from unit text features T (section 2)."""
     return normalise(project(text, projections.text, projections.kind))
 
 
-def text_probabilities(x: Tensor, classifier: Tensor, logit_scale: float) -> Tensor:
-    """Return softmax_c(s <x, T'_c>) [M, C] of unit features x [M, D] (section 2)."""
-    return torch.softmax(logit_scale * (x @ classifier.mT), dim=-1)
+def softmax_of_columns(logits: Tensor, first: int, out: Tensor) -> None:
+    """Fill out [b, C] with the softmax over classes of logits [C, B], from column `first` on."""
+    torch.softmax(logits[:, first : first + len(out)].mT, dim=-1, out=out)
+
+
+def text_probabilities(x: Tensor, columns: Tensor, classes: int, logit_scale: float) -> Tensor:
+    """Return softmax_c(s <x, T'_c>) [M, C] of unit features x [M, D] (section 2).
+
+    `columns` are T' [C, D] with rows of zeros up to a multiple of COLUMNS.
+    """
+    similarity = (padded(x, ROWS) @ columns.mT)[: len(x), :classes]
+    return torch.softmax(logit_scale * similarity, dim=-1)
 
 
 def entropy(p: Tensor, epsilon: float) -> Tensor:
@@ -59,22 +77,17 @@ def mean_probability(p: Tensor, chosen: Tensor) -> Tensor:
 
 
 def predict(
-    views: Tensor, classifier: Tensor, logit_scale: float, kept_views: int
+    views: Tensor, columns: Tensor, classes: int, logit_scale: float, kept_views: int
 ) -> TextPrediction:
     """Return text prediction and pseudo-labels of unit views [B, V, D] (sections 2 and 3).
 
-    The result of an image does not depend on the others that it comes with.
+    `columns` as in `text_probabilities`. The result of an image does not depend on the others that
+    it comes with.
     """
     B, V, D = views.shape
-    C = len(classifier)
-    flat = views.reshape(B * V, D)
-    if B * V < LEAST_ROWS:
-        flat = torch.cat([flat, flat.new_zeros(LEAST_ROWS - B * V, D)])
-    flat_p = text_probabilities(flat, classifier, logit_scale)
-    p = flat_p[: B * V].reshape(B, V, C)
+    p = text_probabilities(views.reshape(B * V, D), columns, classes, logit_scale)
+    p = p.reshape(B, V, classes)
     q = p[:, 0]
     if V > 1:
-        h = entropy(flat_p, VIEW_EPSILON)[: B * V].reshape(B, V)
-        q = mean_probability(p, select_views(h, kept_views))
-    padded = q if B >= LEAST_ROWS else torch.cat([q, q.new_ones(LEAST_ROWS - B, C)])
-    return TextPrediction(p[:, 0], q.argmax(dim=-1), entropy(padded, LABEL_EPSILON)[:B])
+        q = mean_probability(p, select_views(entropy(p, VIEW_EPSILON), kept_views))
+    return TextPrediction(p[:, 0], q.argmax(dim=-1), entropy(q, LABEL_EPSILON))
