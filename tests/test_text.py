@@ -11,8 +11,8 @@ from dmn.errors import FeatureError
 from dmn.inputs import selected_views
 from dmn.projections import Projections
 from dmn.text import (
-    COLUMNS,
     entropy,
+    fitting_columns,
     mean_probability,
     normalise,
     padded,
@@ -54,7 +54,7 @@ def test_an_image_is_predicted_alike_in_any_company() -> None:
     random = torch.Generator().manual_seed(0)
     views = normalise(torch.randn(200, 3, 24, generator=random))
     text = normalise(torch.randn(7, 24, generator=random))
-    columns = padded(text, COLUMNS)
+    columns = padded(text, fitting_columns(7))
     whole = predict(views, columns, 7, 20.0, 2)
     for start, stop in ((0, 1), (17, 20), (100, 200)):
         part = predict(views[start:stop], columns, 7, 20.0, 2)

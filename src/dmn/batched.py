@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from dmn.dynamic_memory import Schedule
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
+from dmn.recording import Workers
 
 # elements of the largest scratch tensor: 0.5 GB in float32
 BUDGET = 1 << 27
@@ -47,7 +47,7 @@ class BatchedReader:
         logit_scale: float,
         lengths: Sequence[int],
         delay: int,
-        pool: ThreadPoolExecutor | None = None,
+        pool: Workers | None = None,
     ) -> None:
         del pool  # the device has its own
         self.C, self.F, self.D = fixed.shape
@@ -64,8 +64,8 @@ class BatchedReader:
         self.entropy = entropy[self.time]
         self.log_c = float(np.log(self.C))
 
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return probabilities [betas, lengths, b, C] of images start to stop."""
+    def read(self, start: int, stop: int, found: Tensor) -> None:
+        """Fill found [betas, lengths, b, C] with the probabilities of images start to stop."""
         seen = np.flatnonzero((self.time < stop) & (self.end + self.delay > start))
         most = self.F + int(np.bincount(self.label[seen], minlength=self.C).max(initial=0))
         step = max(1, BUDGET // max(1, most * max(stop - start, self.D)))
@@ -73,7 +73,8 @@ class BatchedReader:
             self._chunk(seen, c0, min(c0 + step, self.C), most, start, stop)
             for c0 in range(0, self.C, step)
         ]
-        return torch.softmax(torch.cat(parts, dim=-1), dim=-1)
+        # a readout without beta answers all betas alike
+        found.copy_(torch.softmax(torch.cat(parts, dim=-1), dim=-1).expand_as(found))
 
     def _slots(self, seen: np.ndarray, c0: int, c1: int, most: int) -> Slots:
         mine = seen[(self.label[seen] >= c0) & (self.label[seen] < c1)]

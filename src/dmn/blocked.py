@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +16,11 @@ from dmn.dynamic_memory import Schedule
 from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.text import COLUMNS, ROWS, softmax_of_columns
+from dmn.recording import Workers
+from dmn.text import COLUMNS, fitting_columns, fitting_rows, softmax_of_columns
 
 # a product of so many rows and queries stays in the second-level cache until it is read
-CHUNK_ROWS, PART = 512, 384
+CHUNK_ROWS, PART = 1024, 2 * COLUMNS
 # more than any query of a block
 FOREVER = 1 << 40
 
@@ -67,7 +67,7 @@ class BlockReader:
         logit_scale: float,
         lengths: Sequence[int],
         delay: int,
-        pool: ThreadPoolExecutor,
+        pool: Workers,
     ) -> None:
         self.C, self.F, self.D = fixed.shape
         self.table, self.x, self.pool = table, x, pool
@@ -156,12 +156,11 @@ class BlockReader:
             own = self.gram[self.offset[c] : self.offset[c + 1]].reshape(width[c], width[c])
             own[: self.F, : self.F] = products[c]
 
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return probabilities [betas, lengths, b, C] of images start to stop."""
+    def read(self, start: int, stop: int, found: Tensor) -> None:
+        """Fill found [betas, lengths, b, C] with the probabilities of images start to stop."""
         plan = self._plan(start, stop)
-        width = -(-(stop - start) // COLUMNS) * COLUMNS
-        shape = (len(self.betas), len(self.lengths), self.C, width)
-        logits = np.empty(shape, self.scalar)
+        width = fitting_columns(stop - start)
+        logits = np.empty((len(self.betas), len(self.lengths), self.C, width), self.scalar)
         queries = {name: self._part(x, start, stop, width) for name, x in self.right.items()}
 
         def read(chunk: tuple[int, int]) -> None:
@@ -169,15 +168,15 @@ class BlockReader:
 
         list(self.pool.map(read, plan.chunks))
         answers = torch.from_numpy(logits)
-        found = torch.empty(*shape[:2], stop - start, self.C, dtype=self.dtype)
 
         def finish(task: tuple[int, int, int]) -> None:
             b, n, first = task
-            softmax_of_columns(answers[b, n], first, found[b, n, first : first + PART])
+            # a readout without beta answers all betas alike
+            own = answers[min(b, len(answers) - 1), n]
+            softmax_of_columns(own, first, found[b, n, first : first + PART])
 
         firsts = range(0, stop - start, PART)
-        list(self.pool.map(finish, product(range(shape[0]), range(shape[1]), firsts)))
-        return found
+        list(self.pool.map(finish, product(range(len(found)), range(found.shape[1]), firsts)))
 
     def _part(self, x: Tensor, start: int, stop: int, width: int) -> Tensor:
         """Return rows start to stop, padded with zeros to `width` of them."""
@@ -216,13 +215,14 @@ class BlockReader:
         return float(np.log(self.C)) if self.readout == "entropy" else 1.0
 
     def _chunks(self, first: np.ndarray) -> list[tuple[int, int]]:
-        """Cut the classes so that each chunk has about CHUNK_ROWS slots, at least one class."""
-        chunks, begin = [], 0
-        for c in range(1, self.C + 1):
-            if c == self.C or first[c + 1] - first[begin] > CHUNK_ROWS:
-                chunks.append((begin, c))
-                begin = c
-        return chunks
+        """Cut the classes into chunks of about CHUNK_ROWS slots, as many for each worker.
+
+        Where one had a chunk more than another, the others would wait for it.
+        """
+        total, workers = int(first[-1]), self.pool.count
+        count = max(1, -(-total // (CHUNK_ROWS * workers))) * workers
+        ends = np.searchsorted(first, np.arange(1, count) * (total / count))
+        return list(pairwise(np.unique([0, *ends, self.C]).tolist()))
 
     def _read_chunk(
         self,
@@ -261,9 +261,9 @@ class BlockReader:
                 )  # fmt: skip
 
     def _gather(self, name: str, stored: Stored) -> Tensor:
-        """Return the biases and slots of a chunk as one matrix [rows, D], rows a multiple of 64."""
+        """Return the biases and slots of a chunk as one matrix [rows, D], filled up with zeros."""
         before, height = stored.before, stored.before + len(stored.places)
-        left = self._buffer(name + " rows", -(-height // ROWS) * ROWS, self.D)
+        left = self._buffer(name + " rows", fitting_rows(height), self.D)
         if before:
             torch.cat(stored.biases, out=left[:before])
         places = torch.from_numpy(stored.places)
@@ -274,8 +274,8 @@ class BlockReader:
     def _product(self, name: str, left: Tensor, x: Tensor, needed: int) -> np.ndarray:
         """Return the products [rows, b] of the first `needed` rows with x [b, D]."""
         out = self._buffer(name + " products", len(left), len(x))
-        needed = -(-needed // ROWS) * ROWS
-        torch.mm(left[:needed], x.mT, out=out[:needed])
+        rows = fitting_rows(needed)
+        torch.mm(left[:rows], x.mT, out=out[:rows])
         return out.numpy()
 
     def _buffer(self, name: str, height: int, width: int) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +15,8 @@ from dmn.compiled import INLINE, OPTIONS
 from dmn.dynamic_memory import Schedule
 from dmn.exponential import TILE
 from dmn.loops import SUMS, WIDE, add, close, cross, snapshot, weigh
-from dmn.recording import Stream, blocks
-from dmn.text import COLUMNS, padded, softmax_of_columns
+from dmn.recording import Stream, Workers, blocks
+from dmn.text import COLUMNS, fitting_columns, padded, softmax_of_columns
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
@@ -200,7 +199,7 @@ class PairReader:
             gram[self.offset[c] : self.offset[c + 1]] = (own @ own.mT).reshape(-1)
         self.gram = gram.numpy()
 
-    def read(self, found: Tensor, pool: ThreadPoolExecutor, size: int) -> None:
+    def read(self, found: Tensor, pool: Workers, size: int) -> None:
         """Fill found [orders, lengths, betas, N, C], by row of the stream."""
         answers = found.shape[0] * found.shape[1] * found.shape[2] * self.C
         fit = BUDGET // max(1, answers * found.element_size()) // COLUMNS * COLUMNS
@@ -208,7 +207,7 @@ class PairReader:
         list(pool.map(lambda span: self._block(found, *span), spans))
 
     def _block(self, found: Tensor, start: int, stop: int) -> None:
-        queries = padded(self.stream.x[start:stop], COLUMNS)
+        queries = padded(self.stream.x[start:stop], fitting_columns(stop - start))
         B = len(queries)
         ranks = np.full((len(self.ranks), B), -2, self.scalar)
         ranks[:, : stop - start] = self.ranks[:, start:stop]

@@ -37,7 +37,7 @@ from dmn.readout import (
 )
 from dmn.static_memory import fixed_part, static_memory
 from dmn.stream import BLOCK, Result, evaluate, evaluate_blocks
-from dmn.text import COLUMNS, normalise, padded, predict, text_classifier
+from dmn.text import fitting_columns, normalise, padded, predict, text_classifier
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OPTIONS = (
@@ -108,7 +108,7 @@ class DualMemoryNetwork:
         self.given_projections = given
         self.projections = given.at(position).to(self.device, self.dtype)
         self.classifier = text_classifier(self.text, self.projections)
-        self.columns = padded(self.classifier, COLUMNS)
+        self.columns = padded(self.classifier, fitting_columns(self.classes))
 
     def _set_memories(self, shots: object, shots_views: object) -> None:
         """Build the fixed part of the dynamic memory and the static memory (section 5)."""

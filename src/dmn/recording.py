@@ -15,14 +15,14 @@ from torch import Tensor
 from dmn.dynamic_memory import Schedule
 from dmn.errors import FeatureError
 from dmn.inputs import as_views, check_order, selected_views
-from dmn.text import ROWS, normalise, predict
+from dmn.text import normalise, predict
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-BLOCK = 1152
-# rows of the text stage, whose passes over [rows, C] then stay in the cache
-TEXT_ROWS = 256
+BLOCK = 2304
+# rows of the text stage: on a CPU its passes over [rows, C] then stay in the cache
+TEXT_ROWS, DEVICE_TEXT_ROWS = 288, 1 << 15
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,45 @@ class Stream:
 
 
 class Reader(Protocol):
-    """Reads memories for images start to stop: probabilities [betas, lengths, b, C]."""
+    """Fills found [betas, lengths, b, C] with the probabilities of images start to stop."""
 
-    def read(self, start: int, stop: int) -> Tensor: ...
+    def read(self, start: int, stop: int, found: Tensor) -> None: ...
+
+
+class Workers(ThreadPoolExecutor):
+    """A pool of `count` threads that run each product on one thread."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count, initializer=torch.set_num_threads, initargs=(1,))
+        self.count = count
 
 
 @contextmanager
-def workers(count: int | None) -> Iterator[ThreadPoolExecutor]:
+def workers(count: int | None) -> Iterator[Workers]:
     """Give a pool of `count` threads (torch's number if None), each product on one thread.
 
     A product's last bits may depend on the threads it runs on, so work is split by tasks.
     """
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count or before, initializer=torch.set_num_threads, initargs=(1,))
+    pool = Workers(count or before)
     try:
         torch.set_num_threads(1)
         with pool:
             yield pool
     finally:
         torch.set_num_threads(before)
+
+
+def room(network: DualMemoryNetwork, *shape: int) -> Tensor:
+    """Return an uninitialised tensor for answers, in the network's dtype and on its device.
+
+    On a CPU it is numpy's, which asks for large pages: a gigabyte of small ones costs seconds.
+    """
+    if network.device.type != "cpu":
+        return torch.empty(*shape, dtype=network.dtype, device=network.device)
+    return torch.from_numpy(
+        np.empty(shape, np.float64 if network.dtype == torch.float64 else np.float32)
+    )
 
 
 def blocks(count: int, size: int) -> list[tuple[int, int]]:
@@ -80,8 +100,7 @@ def open_stream(
     network: DualMemoryNetwork,
     views: object,
     order: object = None,
-    size: int = BLOCK,
-    pool: ThreadPoolExecutor | None = None,
+    pool: Workers | None = None,
     text: Tensor | None = None,
 ) -> Stream:
     """Check the views, predict from text and return the stream, ready to be traced.
@@ -93,9 +112,7 @@ def open_stream(
     kept = selected_views(V, network.view_share)
     rows = None if order is None else check_order(order, N)
     fixed = network.fixed.reshape(-1, network.dimension)
-    table = torch.empty(
-        len(fixed) + N, network.dimension, dtype=network.dtype, device=network.device
-    )
+    table = room(network, len(fixed) + N, network.dimension)
     table[: len(fixed)] = fixed
     label = np.empty(N, np.int64)
     entropy = np.empty(N, np.float64 if network.dtype == torch.float64 else np.float32)
@@ -111,8 +128,8 @@ def open_stream(
         if text is not None:
             text[start:stop] = found.probability
 
-    # many views make many rows: keep the text stage within the block's memory too
-    spans = blocks(N, max(ROWS, min(size, TEXT_ROWS) // V))
+    rows_at_once = TEXT_ROWS if network.device.type == "cpu" else DEVICE_TEXT_ROWS
+    spans = blocks(N, max(1, rows_at_once // V))
     for _ in map(task, spans) if pool is None else pool.map(task, spans):
         pass
     return Stream(checked, rows, table, len(fixed), label, entropy)
@@ -148,7 +165,7 @@ def dynamic_reader(
     stream: Stream,
     schedule: Schedule,
     lengths: Sequence[int],
-    pool: ThreadPoolExecutor,
+    pool: Workers,
     betas: Sequence[float] | None = None,
 ) -> Reader:
     """Return a reader of the dynamic memory for ascending `lengths`, the schedule's own last."""
@@ -171,7 +188,7 @@ def dynamic_reader(
 def static_reader(
     network: DualMemoryNetwork,
     stream: Stream,
-    pool: ThreadPoolExecutor,
+    pool: Workers,
     betas: Sequence[float] | None = None,
 ) -> Reader:
     """Return a reader of the static memory, which is always read by similarity."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,13 @@ from dmn.inputs import check_lengths, check_order, check_positive
 from dmn.recording import (
     BLOCK,
     Stream,
+    Workers,
     as_rows,
     blocks,
     dynamic_reader,
     open_stream,
     reorder,
+    room,
     shares_static,
     static_reader,
     workers,
@@ -74,15 +75,16 @@ def evaluate_blocks(
 ) -> Iterator[Result]:
     """Yield the answers to a stream that starts with an empty memory, block by block."""
     with workers(num_threads) as pool:
-        stream = open_stream(network, views, order, block_size, pool)
+        stream = open_stream(network, views, order, pool)
         schedule = schedule_of(network, stream)
-        read = readers(network, stream, schedule, pool, block_size)
+        memories = Memories(network, stream, schedule, pool)
         for start, stop in blocks(len(stream), block_size):
             text = text_probabilities(
                 stream.x[start:stop], network.columns, network.classes, network.logit_scale
             )
-            dynamic, static = read(start, stop)
-            yield _result(stream, schedule, start, stop, text, dynamic, static)
+            answers = room(network, memories.count, stop - start, network.classes)
+            memories.read(start, stop, answers)
+            yield _result(stream, schedule, start, stop, text, answers)
 
 
 def evaluate(
@@ -94,28 +96,19 @@ def evaluate(
 ) -> Result:
     """Return the answers to a stream that starts with an empty memory; see `Result`."""
     N = len(as_rows(views))
-    text = torch.empty(N, network.classes, dtype=network.dtype, device=network.device)
-    dynamic = torch.empty_like(text)
-    static = torch.empty_like(text) if network.static is not None else None
+    text = room(network, N, network.classes)
     with workers(num_threads) as pool:
-        stream = open_stream(network, views, order, block_size, pool, text)
+        stream = open_stream(network, views, order, pool, text)
         schedule = schedule_of(network, stream)
-        read = readers(network, stream, schedule, pool, block_size)
+        memories = Memories(network, stream, schedule, pool)
+        answers = room(network, memories.count, N, network.classes)
         for start, stop in blocks(N, block_size):
-            dynamic[start:stop], answer = read(start, stop)
-            if static is not None and answer is not None:
-                static[start:stop] = answer
-    return _result(stream, schedule, 0, N, text, dynamic, static)
+            memories.read(start, stop, answers[:, start:stop])
+    return _result(stream, schedule, 0, N, text, answers)
 
 
 def _result(
-    stream: Stream,
-    schedule: Schedule,
-    start: int,
-    stop: int,
-    text: Tensor,
-    dynamic: Tensor,
-    static: Tensor | None,
+    stream: Stream, schedule: Schedule, start: int, stop: int, text: Tensor, answers: Tensor
 ) -> Result:
     def part(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values[start:stop])
@@ -124,8 +117,8 @@ def _result(
         pseudo_label=part(stream.label),
         entropy=part(stream.entropy),
         text=text,
-        dynamic=dynamic,
-        static=static,
+        dynamic=answers[-1],
+        static=answers[0] if len(answers) > 1 else None,
         slot=part(schedule.slot),
         evicted=part(schedule.evicted),
         start=start,
@@ -133,28 +126,33 @@ def _result(
     )
 
 
-def readers(
-    network: DualMemoryNetwork,
-    stream: Stream,
-    schedule: Schedule,
-    pool: ThreadPoolExecutor,
-    size: int,
-) -> Callable[[int, int], tuple[Tensor, Tensor | None]]:
-    """Return a function that reads both memories for images start to stop: [b, C] each."""
-    own = int(schedule.count.max(initial=0)) if network.length is None else network.length
-    shared = shares_static(network)
-    dynamic = dynamic_reader(network, stream, schedule, [0, own] if shared else [own], pool)
-    static = None
-    if network.static is not None and not shared:
-        static = static_reader(network, stream, pool)
+class Memories:
+    """Reads both memories of a network for the images of a stream; `count` is their number."""
 
-    def read(start: int, stop: int) -> tuple[Tensor, Tensor | None]:
-        found = dynamic.read(start, stop)[0]
-        if shared:
-            return found[1], found[0]
-        return found[0], None if static is None else static.read(start, stop)[0, 0]
+    def __init__(
+        self,
+        network: DualMemoryNetwork,
+        stream: Stream,
+        schedule: Schedule,
+        pool: Workers,
+    ) -> None:
+        self.count = 1 if network.static is None else 2
+        own = int(schedule.count.max(initial=0)) if network.length is None else network.length
+        shared = shares_static(network)
+        self.dynamic = dynamic_reader(
+            network, stream, schedule, [0, own] if shared else [own], pool
+        )
+        self.static = None
+        if network.static is not None and not shared:
+            self.static = static_reader(network, stream, pool)
 
-    return read
+    def read(self, start: int, stop: int, answers: Tensor) -> None:
+        """Fill answers [count, b, C] for images start to stop: static, if any, then dynamic."""
+        if self.static is None:
+            self.dynamic.read(start, stop, answers[None])
+            return
+        self.static.read(start, stop, answers[None, :1])
+        self.dynamic.read(start, stop, answers[None, 1:])
 
 
 @dataclass(frozen=True)
@@ -198,10 +196,10 @@ def evaluate_many(
     )
     with workers(num_threads) as pool:
         N = len(as_rows(views))
-        text = torch.empty(N, network.classes, dtype=network.dtype, device=network.device)
-        stream = open_stream(network, views, None, block_size, pool, text)
+        text = room(network, N, network.classes)
+        stream = open_stream(network, views, None, pool, text)
         shape = (len(orders), len(wanted), len(sharpness), N, network.classes)
-        dynamic = torch.empty(shape, dtype=network.dtype, device=network.device)
+        dynamic = room(network, *shape)
         rows = [check_order(order, N) for order in orders]
         schedules = [_schedules(network, stream, order, wanted) for order in rows]
         if network.device.type != "cpu" or not _cross(
@@ -250,7 +248,7 @@ def _cross(
     lengths: tuple[int, ...],
     betas: tuple[float, ...],
     size: int,
-    pool: ThreadPoolExecutor,
+    pool: Workers,
     found: Tensor,
 ) -> bool:
     """Fill found [orders, lengths, betas, N, C] from all pairs of images if that costs less."""
@@ -271,7 +269,7 @@ def _read_lengths(
     lengths: tuple[int, ...],
     betas: tuple[float, ...],
     size: int,
-    pool: ThreadPoolExecutor,
+    pool: Workers,
     found: Tensor,
 ) -> None:
     """Fill found [lengths, betas, N, C], by row of the views, for one order."""
@@ -283,14 +281,12 @@ def _read_lengths(
         schedule = schedules[lengths.index(group[-1])]
         reader = dynamic_reader(network, stream, schedule, group, pool, betas)
         for start, stop in blocks(len(stream), size):
-            part = reader.read(start, stop)
+            part = room(network, len(betas), len(group), stop - start, network.classes)
+            reader.read(start, stop, part)
             rows = stream.order[start:stop] if stream.order is not None else slice(start, stop)
             for n, length in enumerate(lengths):
                 if length in group:
-                    at = group.index(length)
-                    for b in range(len(betas)):
-                        # a readout without beta answers all betas alike
-                        found[n, b][rows] = part[min(b, len(part) - 1), at]
+                    found[n, :, rows] = part[:, group.index(length)]
 
 
 def _read_static(
@@ -298,12 +294,13 @@ def _read_static(
     stream: Stream,
     betas: tuple[float, ...],
     size: int,
-    pool: ThreadPoolExecutor,
+    pool: Workers,
 ) -> Tensor | None:
     """Return static probabilities [betas, N, C], None in zero-shot."""
     if network.static is None:
         return None
     reader = static_reader(network, stream, pool, betas)
-    parts = [reader.read(start, stop)[:, 0] for start, stop in blocks(len(stream), size)]
-    empty = torch.empty(len(betas), 0, network.classes, dtype=network.dtype)
-    return torch.cat(parts, dim=1) if parts else empty
+    found = room(network, len(betas), 1, len(stream), network.classes)
+    for start, stop in blocks(len(stream), size):
+        reader.read(start, stop, found[:, :, start:stop])
+    return found[:, 0]

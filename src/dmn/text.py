@@ -13,9 +13,9 @@ VIEW_EPSILON = 1e-6
 LABEL_EPSILON = 1e-8
 # The library cuts a product into small ones, and what is left over at its ends takes another path
 # and differs in the last bit. With rows and columns in these multiples nothing is left over, under
-# any of its kernels (columns go by 6, 8, 12, 16, 24 or 48): a number depends on its two vectors
-# alone, not on what else is in the product.
-ROWS, COLUMNS = 64, 192
+# any of its kernels (rows go by 4, 6 or 8, columns by 6, 8, 12, 16, 24 or 48): a number depends on
+# its two vectors alone, not on what else is in the product. Small products take another path too.
+LEAST_ROWS, ROWS, COLUMNS = 72, 24, 192
 
 
 class TextPrediction(NamedTuple):
@@ -31,9 +31,19 @@ def normalise(x: Tensor) -> Tensor:
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
 
 
-def padded(x: Tensor, multiple: int) -> Tensor:
-    """Return rows x [B, D] with rows of zeros up to a multiple, at least one multiple."""
-    missing = -len(x) % multiple if len(x) else multiple
+def fitting_rows(count: int) -> int:
+    """Return how many rows a product of `count` rows shall have."""
+    return max(LEAST_ROWS, -(-count // ROWS) * ROWS)
+
+
+def fitting_columns(count: int) -> int:
+    """Return how many columns a product of `count` columns shall have."""
+    return max(1, -(-count // COLUMNS)) * COLUMNS
+
+
+def padded(x: Tensor, count: int) -> Tensor:
+    """Return rows x [B, D] with rows of zeros up to `count` of them."""
+    missing = count - len(x)
     return x if not missing else torch.cat([x, x.new_zeros(missing, x.shape[1])])
 
 
@@ -50,9 +60,9 @@ def softmax_of_columns(logits: Tensor, first: int, out: Tensor) -> None:
 def text_probabilities(x: Tensor, columns: Tensor, classes: int, logit_scale: float) -> Tensor:
     """Return softmax_c(s <x, T'_c>) [M, C] of unit features x [M, D] (section 2).
 
-    `columns` are T' [C, D] with rows of zeros up to a multiple of COLUMNS.
+    `columns` are T' [C, D] with rows of zeros up to `fitting_columns`.
     """
-    similarity = (padded(x, ROWS) @ columns.mT)[: len(x), :classes]
+    similarity = (padded(x, fitting_rows(len(x))) @ columns.mT)[: len(x), :classes]
     return torch.softmax(logit_scale * similarity, dim=-1)
 
 
