@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dmn.kernels import Output, Shift
 from dmn.projections import Projections
-from dmn.text import COLUMNS
+from dmn.text import LEAST_COLUMNS
 
 ROWS = 4096
 
@@ -56,7 +56,7 @@ class Biases(NamedTuple):
         if not (shifted or biased):
             table, x, label = table[:0], x[:0], label[:0]
         facts = _slot_facts(table, torch.from_numpy(label), key, value, output, shift)
-        query_norm = _reciprocal(torch.cat([_norms(x, shift), x.new_zeros(COLUMNS)]))
+        query_norm = _reciprocal(torch.cat([_norms(x, shift), x.new_zeros(LEAST_COLUMNS)]))
         square = [(b * b).sum(dim=-1).numpy() for b in (value, output)]
         return cls(
             shifted,

@@ -17,24 +17,33 @@ from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
 from dmn.recording import Workers
-from dmn.text import COLUMNS, fitting_columns, fitting_rows, softmax_of_columns
+from dmn.text import COLUMNS, fitting_columns, fitting_rows, padded, softmax_of_columns
+from dmn.tracing import settle
 
-# a product of so many rows and queries stays in the second-level cache until it is read
-CHUNK_ROWS, PART = 1024, 2 * COLUMNS
+# rows and queries of one product: it is still in the cache when it is read
+CHUNK_ROWS, PART = 1024, 8 * COLUMNS
 # more than any query of a block
 FOREVER = 1 << 40
 
 
-class Plan(NamedTuple):
-    """The slots that a block of `images` images reads: `rows` of all classes, their table rows [R].
+class Part(NamedTuple):
+    """Images first to last of a block, from its start on, as queries [b, D] of each product."""
 
-    chunks: first and last class of the parts that are read one after the other.
+    first: int
+    last: int
+    queries: dict[str, Tensor]
+
+
+class Plan(NamedTuple):
+    """The slots that a block reads: `rows` of all classes and their table rows [R].
+
+    chunks: first and last class of what is read at once, by one worker, part by part.
     """
 
-    images: int
     rows: Rows
     table: np.ndarray
     chunks: list[tuple[int, int]]
+    parts: list[Part]
 
 
 class Linear(NamedTuple):
@@ -90,15 +99,17 @@ class BlockReader:
 
     def _members(self, schedule: Schedule | None, entropy: np.ndarray) -> None:
         """Collect the images that ever enter, by class and entropy; of equals the earlier first."""
-        stored = np.zeros(0, np.int64) if schedule is None else schedule.stored
         if schedule is None:
-            self.label = self.slot = self.end = self.time = stored
-            self.slots = np.zeros(self.C, np.int64)
+            self.time = self.label = self.end = self.place = np.zeros(0, np.int64)
+            self.places = np.zeros(self.C, np.int64)
         else:
+            stored = schedule.stored
             self.time = stored[np.lexsort((stored, entropy[stored], schedule.label[stored]))]
-            self.label = schedule.label[self.time]
-            self.slot, self.end = schedule.slot[self.time], schedule.end[self.time]
-            self.slots = schedule.count
+            self.label, self.end = schedule.label[self.time], schedule.end[self.time]
+            place, self.places = settle(
+                schedule.label, schedule.slot, schedule.evicted, self.C, PART + self.delay
+            )
+            self.place = place[self.time]
         self.weight = self._row_weights(entropy)
 
     def _row_weights(self, entropy: np.ndarray) -> np.ndarray:
@@ -144,7 +155,7 @@ class BlockReader:
 
     def _gram(self, fixed: Tensor, projections: Projections) -> None:
         """Make room for the products of each class's values and fill in the fixed slots."""
-        width = self.F + self.slots
+        width = self.F + self.places
         self.offset = np.concatenate([[0], np.cumsum(width**2)]).astype(np.int64)
         self.gram = np.zeros(self.offset[-1], self.scalar)
         if self.linear is not None:
@@ -159,30 +170,32 @@ class BlockReader:
     def read(self, start: int, stop: int, found: Tensor) -> None:
         """Fill found [betas, lengths, b, C] with the probabilities of images start to stop."""
         plan = self._plan(start, stop)
-        width = fitting_columns(stop - start)
+        width = plan.parts[-1].first + len(plan.parts[-1].queries["value"])
         logits = np.empty((len(self.betas), len(self.lengths), self.C, width), self.scalar)
-        queries = {name: self._part(x, start, stop, width) for name, x in self.right.items()}
-
-        def read(chunk: tuple[int, int]) -> None:
-            self._read_chunk(plan, chunk, start, queries, logits)
-
-        list(self.pool.map(read, plan.chunks))
+        list(self.pool.map(lambda chunk: self._read_chunk(plan, chunk, start, logits), plan.chunks))
         answers = torch.from_numpy(logits)
 
-        def finish(task: tuple[int, int, int]) -> None:
-            b, n, first = task
+        def finish(task: tuple[int, int, Part]) -> None:
+            b, n, part = task
             # a readout without beta answers all betas alike
             own = answers[min(b, len(answers) - 1), n]
-            softmax_of_columns(own, first, found[b, n, first : first + PART])
+            softmax_of_columns(own, part.first, found[b, n, part.first : part.last])
 
-        firsts = range(0, stop - start, PART)
-        list(self.pool.map(finish, product(range(len(found)), range(found.shape[1]), firsts)))
+        list(self.pool.map(finish, product(range(len(found)), range(found.shape[1]), plan.parts)))
 
-    def _part(self, x: Tensor, start: int, stop: int, width: int) -> Tensor:
-        """Return rows start to stop, padded with zeros to `width` of them."""
-        padded = x.new_zeros(width, self.D)
-        padded[: stop - start] = x[start:stop]
-        return padded
+    def _parts(self, start: int, stop: int, rows: int) -> list[Part]:
+        """Cut the images start to stop into parts, the last one padded with zeros."""
+        # few slots change fast: a shorter part sees less of those that are not there yet
+        size = PART if rows >= 4 * CHUNK_ROWS else PART // 2
+        parts = []
+        for first in range(0, stop - start, size):
+            last = min(first + size, stop - start)
+            own = {
+                name: padded(x[start + first : start + last], fitting_columns(last - first))
+                for name, x in self.right.items()
+            }
+            parts.append(Part(first, last, own))
+        return parts
 
     def _plan(self, start: int, stop: int) -> Plan:
         """List the slots that any image of the block sees, or that enter in it."""
@@ -202,14 +215,14 @@ class BlockReader:
         slots = Rows(
             start=first,
             row=np.zeros(R, np.int64),
-            place=rows(np.tile(np.arange(self.F), self.C), self.F + self.slot[seen]),
+            place=rows(np.tile(np.arange(self.F), self.C), self.F + self.place[seen]),
             column=rows(-1, np.maximum(time - start, -1)),
             low=rows(0, np.maximum(time + self.delay - start, 0)),
             high=rows(FOREVER, end + self.delay - start),
             weight=rows(self._fixed_weight(), self.weight[seen], self.scalar),
         )
         table = rows(np.arange(self.C * self.F), self.C * self.F + time)
-        return Plan(stop - start, slots, table, self._chunks(first))
+        return Plan(slots, table, self._chunks(first), self._parts(start, stop, R))
 
     def _fixed_weight(self) -> float:
         return float(np.log(self.C)) if self.readout == "entropy" else 1.0
@@ -225,12 +238,7 @@ class BlockReader:
         return list(pairwise(np.unique([0, *ends, self.C]).tolist()))
 
     def _read_chunk(
-        self,
-        plan: Plan,
-        chunk: tuple[int, int],
-        start: int,
-        queries: dict[str, Tensor],
-        logits: np.ndarray,
+        self, plan: Plan, chunk: tuple[int, int], start: int, logits: np.ndarray
     ) -> None:
         """Fill the logits of one chunk of classes, part by part of the queries."""
         c0, c1 = chunk
@@ -242,22 +250,20 @@ class BlockReader:
         offset = self.offset[c0 : c1 + 1]
         gram = self.gram[offset[0] : offset[-1]]
         left = {name: self._gather(name, stored) for name in self.left}
-        width = len(queries["value"])
-        for first in range(0, width, PART):
-            last = min(first + PART, width)
-            needed = stored.needed(last)
+        for part in plan.parts:
+            needed = stored.needed(part.last)
             found = {
-                name: self._product(name, left.get(name, left["value"]), x[first:last], needed)
-                for name, x in queries.items()
+                name: self._product(name, left.get(name, left["value"]), x, needed)
+                for name, x in part.queries.items()
             }
             value = found["value"]
             shift, output = self.biases.chunk(places, c0, c1, start, value[: stored.before])
             for b, beta in enumerate(self.betas):
                 read_classes(
-                    found.get("key", value), value, found.get("gram", value), rows, self.F, first,
-                    min(last, plan.images), beta, shift, self.biases.shifted, output,
-                    self.biases.biased, gram, offset - offset[0], b == len(self.betas) - 1,
-                    self.lengths, self.scale, c0, logits[b],
+                    found.get("key", value), value, found.get("gram", value), rows, self.F,
+                    part.first, part.last, beta, shift, self.biases.shifted, output,
+                    self.biases.biased, gram, offset - offset[0], self.lengths, self.scale, c0,
+                    logits[b],
                 )  # fmt: skip
 
     def _gather(self, name: str, stored: Stored) -> Tensor:

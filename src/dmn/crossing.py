@@ -16,7 +16,7 @@ from dmn.dynamic_memory import Schedule
 from dmn.exponential import TILE
 from dmn.loops import SUMS, WIDE, add, close, cross, snapshot, weigh
 from dmn.recording import Stream, Workers, blocks
-from dmn.text import COLUMNS, fitting_columns, padded, softmax_of_columns
+from dmn.text import COLUMNS, LEAST_COLUMNS, fitting_columns, padded, softmax_of_columns
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
@@ -203,7 +203,7 @@ class PairReader:
         """Fill found [orders, lengths, betas, N, C], by row of the stream."""
         answers = found.shape[0] * found.shape[1] * found.shape[2] * self.C
         fit = BUDGET // max(1, answers * found.element_size()) // COLUMNS * COLUMNS
-        spans = blocks(len(self.stream), max(COLUMNS, min(size, fit)))
+        spans = blocks(len(self.stream), max(LEAST_COLUMNS, min(size, fit)))
         list(pool.map(lambda span: self._block(found, *span), spans))
 
     def _block(self, found: Tensor, start: int, stop: int) -> None:

@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import overload
 
 # queries that a loop takes at once: its scratch stays in the first-level cache
-TILE = 64
+TILE = 48
 
 
 def exp(x: float) -> float:

@@ -70,55 +70,38 @@ class Output(NamedTuple):
 
 
 @njit(**OPTIONS)
-def _has_new(rows, first, last, begin, end):
-    """Say whether an image entered the class as a query of this part."""
-    found = False
-    for r in range(first, last):
-        found = found or begin <= rows.column[r] < end
-    return found
+def _width(offset, c):
+    """Return how many rows the Gram matrix of class c has."""
+    return int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
 
 
 @njit(**OPTIONS)
-def _gram_local(
-    gram, width, products, tiles, rows, first, last, begin, end, shift, affine, c, local
-):  # fmt: skip
-    """Fill `local` [R, R] below and on the diagonal with products of the class's values.
+def _gram_update(gram, width, products, tiles, rows, first, last, begin, end, shift, affine, c):
+    """Write the products of the values that enter in this part to the class's Gram matrix.
 
     Two slots live at once only after the later one was written, and then its image was a query
-    that saw the earlier: the product is in `products` already, or in `gram` from a part before.
+    that saw the earlier: its column of `products` has all that is needed.
     """
-    R = last - first
-    for a in range(R):
-        for b in range(a + 1):
-            late, early = first + a, first + b
-            if rows.column[early] > rows.column[late]:
-                late, early = early, late
-            column = rows.column[late]
-            if not begin <= column < end:
-                local[a * R + b] = gram[rows.place[late] * width + rows.place[early]]
+    columns, highs, places, row = rows.column, rows.high, rows.place, rows.row
+    value_shift, value_norm, value_square = (
+        shift.value_shift, shift.value_norm, shift.value_square,
+    )  # fmt: skip
+    for late in range(first, last):
+        column = columns[late]
+        if not begin <= column < end:
+            continue
+        own = places[late]
+        for early in range(first, last):
+            # who was overwritten before may have left its place to another
+            if columns[early] > column or highs[early] <= begin:
                 continue
-            product = products[rows.row[early] * tiles * TILE + column - begin]
+            product = products[row[early] * tiles * TILE + column - begin]
             if affine:
-                product = product + shift.value_shift[early]
-                product = product + shift.value_shift[late] + shift.value_square[c]
-                product = product * shift.value_norm[early] * shift.value_norm[late]
-            local[a * R + b] = product
-
-
-@njit(**OPTIONS)
-def _gram_keep(gram, width, rows, first, last, begin, end, local):
-    """Write the products of new slots that are seen after this part to the class's Gram matrix."""
-    R = last - first
-    for a in range(R):
-        for b in range(a + 1):
-            i, j = first + a, first + b
-            if rows.high[i] <= end or rows.high[j] <= end:
-                continue
-            if rows.column[i] >= end or rows.column[j] >= end:
-                continue
-            if rows.column[i] >= begin or rows.column[j] >= begin:
-                gram[rows.place[i] * width + rows.place[j]] = local[a * R + b]
-                gram[rows.place[j] * width + rows.place[i]] = local[a * R + b]
+                product = product + value_shift[early]
+                product = product + value_shift[late] + value_square[c]
+                product = product * value_norm[early] * value_norm[late]
+            gram[own * width + places[early]] = product
+            gram[places[early] * width + own] = product
 
 
 @njit(**OPTIONS)
@@ -194,7 +177,7 @@ def _add_tile(
 @njit(**OPTIONS)
 def read_classes(
     key, value, products, rows, fixed, begin, end, beta, shift, affine, output, biased, gram,
-    offset, keep, lengths, scale, c0, logits,
+    offset, lengths, scale, c0, logits,
 ):  # fmt: skip
     """Read a chunk of classes for a part of a block of queries; fill logits [lengths, C, B].
 
@@ -207,7 +190,6 @@ def read_classes(
     most = 0
     for c in range(len(rows.start) - 1):
         most = max(most, rows.start[c + 1] - rows.start[c])
-    local = np.zeros(most * most, key.dtype)
     weights = np.zeros((most + 1) * TILE, key.dtype)
     totals = np.zeros((most + 1) * TILE, key.dtype)
     slots, members = np.zeros(most, np.int64), np.zeros(most + 1, np.int64)
@@ -224,16 +206,10 @@ def read_classes(
     for c in range(len(rows.start) - 1):
         first, last = rows.start[c], rows.start[c + 1]
         own = gram[offset[c] : offset[c + 1]]
-        width = int(np.sqrt(float(offset[c + 1] - offset[c])) + 0.5)
-        new = _has_new(rows, first, last, begin, end)
-        used, wide = own, width
-        if new:
-            used, wide = local, last - first
-            _gram_local(
-                own, width, raw, tiles, rows, first, last, begin, end, shift, affine, c, local
-            )  # fmt: skip
-            if keep:
-                _gram_keep(own, width, rows, first, last, begin, end, local)
+        width = _width(offset, c)
+        _gram_update(
+            own, width, raw, tiles, rows, first, last, begin, end, shift, affine, c
+        )  # fmt: skip
         for tile in range(tiles):
             at = tile * TILE
             count = _weigh_tile(
@@ -241,11 +217,11 @@ def read_classes(
                 slots,
             )  # fmt: skip
             for i in range(count):
-                members[i] = slots[i] - first if new else rows.place[slots[i]]
-            cross(used, wide, members, count, weights, totals)
+                members[i] = rows.place[slots[i]]
+            cross(own, width, members, count, weights, totals)
             _add_tile(
                 values, rows, slots, count, first, fixed, begin + at, at, tiles, flat, affine,
-                output.slot, biased, c, used, wide, members, weights, totals, lengths, seen, sums,
+                output.slot, biased, c, own, width, members, weights, totals, lengths, seen, sums,
                 kept,
             )  # fmt: skip
             for n in range(len(lengths)):

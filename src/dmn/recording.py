@@ -20,7 +20,7 @@ from dmn.text import normalise, predict
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-BLOCK = 2304
+BLOCK = 1152
 # rows of the text stage: on a CPU its passes over [rows, C] then stay in the cache
 TEXT_ROWS, DEVICE_TEXT_ROWS = 288, 1 << 15
 

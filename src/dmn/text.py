@@ -15,7 +15,8 @@ LABEL_EPSILON = 1e-8
 # and differs in the last bit. With rows and columns in these multiples nothing is left over, under
 # any of its kernels (rows go by 4, 6 or 8, columns by 6, 8, 12, 16, 24 or 48): a number depends on
 # its two vectors alone, not on what else is in the product. Small products take another path too.
-LEAST_ROWS, ROWS, COLUMNS = 72, 24, 192
+ROWS, COLUMNS = 24, 48
+LEAST_ROWS, LEAST_COLUMNS = 72, 96
 
 
 class TextPrediction(NamedTuple):
@@ -38,7 +39,7 @@ def fitting_rows(count: int) -> int:
 
 def fitting_columns(count: int) -> int:
     """Return how many columns a product of `count` columns shall have."""
-    return max(1, -(-count // COLUMNS)) * COLUMNS
+    return max(LEAST_COLUMNS, -(-count // COLUMNS) * COLUMNS)
 
 
 def padded(x: Tensor, count: int) -> Tensor:

@@ -84,3 +84,37 @@ def trace(label, h, classes, L, rule, seed):
         if rule == 0:
             _sift(heap[y], count[y], h, ids[y], place)
     return slot, evicted, end, count, ids
+
+
+@njit(**OPTIONS)
+def settle(label, slot, evicted, classes, gap):
+    """Give each image that enters a place in its class's Gram matrix: places [N], number [C].
+
+    A place is not given away again until `gap` steps after its image was overwritten, so that
+    images which are read within so many steps never share one. -1 for images that never enter.
+    """
+    N = len(label)
+    place, count = np.full(N, -1, np.int64), np.zeros(classes, np.int64)
+    # overwritten images wait in the order of their end: a queue for each class, linked
+    following = np.full(N, -1, np.int64)
+    ended = np.zeros(N, np.int64)
+    head, tail = np.full(classes, -1, np.int64), np.full(classes, -1, np.int64)
+    for step in range(N):
+        if slot[step] < 0:
+            continue
+        y, old = label[step], evicted[step]
+        if old >= 0:
+            ended[old] = step
+            if head[y] < 0:
+                head[y] = old
+            else:
+                following[tail[y]] = old
+            tail[y] = old
+        first = head[y]
+        if first >= 0 and ended[first] + gap <= step:
+            place[step] = place[first]
+            head[y] = following[first]
+        else:
+            place[step] = count[y]
+            count[y] += 1
+    return place, count
