@@ -79,14 +79,10 @@ class Biases(NamedTuple):
         found = [self.key[c0:c1], self.value[c0:c1]] if self.shifted else []
         return found + ([self.output[c0:c1]] if self.biased else [])
 
-    def chunk(
-        self, places: np.ndarray, c0: int, c1: int, start: int, extra: np.ndarray
-    ) -> tuple[Shift, Output]:
-        """Return what the compiled loop needs for a chunk; `extra` has the products of `rows`."""
-        n = c1 - c0
-        none = extra[:0]
-        key, value = (extra[:n], extra[n : 2 * n]) if self.shifted else (none, none)
+    def slots(self, places: np.ndarray, c0: int, c1: int, start: int) -> tuple[Shift, Output]:
+        """Return what the compiled loop needs of a chunk's slots, and of images from `start` on."""
         used = places if self.shifted or self.biased else places[:0]
+        none = np.empty((0, 0), self.key_norm.dtype)
         shift = Shift(
             self.query_norm[start:],
             self.key_norm[used],
@@ -94,11 +90,19 @@ class Biases(NamedTuple):
             self.value_norm[used],
             self.value_shift[used],
             self.value_square[c0:c1],
-            key,
-            value,
+            none,
+            none,
         )
-        output = extra[len(extra) - n :] if self.biased else none
-        return shift, Output(self.slot_output[used], output, self.output_square[c0:c1])
+        return shift, Output(self.slot_output[used], none, self.output_square[c0:c1])
+
+    def meet(self, shift: Shift, output: Output, extra: np.ndarray) -> tuple[Shift, Output]:
+        """Return both with `extra`, the products of `rows` with the images of a part."""
+        n = len(output.square)
+        if self.shifted:
+            shift = shift._replace(key_extra=extra[:n], value_extra=extra[n : 2 * n])
+        if self.biased:
+            output = output._replace(query=extra[len(extra) - n :])
+        return shift, output
 
 
 def _slot_facts(

@@ -17,7 +17,15 @@ from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
 from dmn.recording import Workers
-from dmn.text import COLUMNS, fitting_columns, fitting_rows, padded, softmax_of_columns
+from dmn.text import (
+    COLUMNS,
+    LEAST_ROWS,
+    ROWS,
+    fitting_columns,
+    fitting_rows,
+    padded,
+    softmax_of_columns,
+)
 from dmn.tracing import settle
 
 # rows and queries of one product: it is still in the cache when it is read
@@ -183,13 +191,11 @@ class BlockReader:
 
         list(self.pool.map(finish, product(range(len(found)), range(found.shape[1]), plan.parts)))
 
-    def _parts(self, start: int, stop: int, rows: int) -> list[Part]:
+    def _parts(self, start: int, stop: int) -> list[Part]:
         """Cut the images start to stop into parts, the last one padded with zeros."""
-        # few slots change fast: a shorter part sees less of those that are not there yet
-        size = PART if rows >= 4 * CHUNK_ROWS else PART // 2
         parts = []
-        for first in range(0, stop - start, size):
-            last = min(first + size, stop - start)
+        for first in range(0, stop - start, PART):
+            last = min(first + PART, stop - start)
             own = {
                 name: padded(x[start + first : start + last], fitting_columns(last - first))
                 for name, x in self.right.items()
@@ -222,7 +228,7 @@ class BlockReader:
             weight=rows(self._fixed_weight(), self.weight[seen], self.scalar),
         )
         table = rows(np.arange(self.C * self.F), self.C * self.F + time)
-        return Plan(slots, table, self._chunks(first), self._parts(start, stop, R))
+        return Plan(slots, table, self._chunks(first), self._parts(start, stop))
 
     def _fixed_weight(self) -> float:
         return float(np.log(self.C)) if self.readout == "entropy" else 1.0
@@ -233,7 +239,7 @@ class BlockReader:
         Where one had a chunk more than another, the others would wait for it.
         """
         total, workers = int(first[-1]), self.pool.count
-        count = max(1, -(-total // (CHUNK_ROWS * workers))) * workers
+        count = max(2, -(-total // (CHUNK_ROWS * workers))) * workers
         ends = np.searchsorted(first, np.arange(1, count) * (total / count))
         return list(pairwise(np.unique([0, *ends, self.C]).tolist()))
 
@@ -245,19 +251,19 @@ class BlockReader:
         r0, r1 = int(plan.rows.start[c0]), int(plan.rows.start[c1])
         places = plan.table[r0:r1]
         rows = Rows(plan.rows.start[c0 : c1 + 1] - r0, *(a[r0:r1] for a in plan.rows[1:]))
-        stored = Stored.of(places, rows.column, self.biases.rows(c0, c1))
+        stored = Stored.of(places, rows, self.biases.rows(c0, c1), plan.parts)
         rows = rows._replace(row=stored.row)
         offset = self.offset[c0 : c1 + 1]
         gram = self.gram[offset[0] : offset[-1]]
         left = {name: self._gather(name, stored) for name in self.left}
-        for part in plan.parts:
-            needed = stored.needed(part.last)
+        shift, output = self.biases.slots(places, c0, c1, start)
+        for part, window in zip(plan.parts, stored.windows, strict=True):
             found = {
-                name: self._product(name, left.get(name, left["value"]), x, needed)
+                name: self._product(name, left.get(name, left["value"]), x, window)
                 for name, x in part.queries.items()
             }
             value = found["value"]
-            shift, output = self.biases.chunk(places, c0, c1, start, value[: stored.before])
+            shift, output = self.biases.meet(shift, output, value[stored.extra])
             for b, beta in enumerate(self.betas):
                 read_classes(
                     found.get("key", value), value, found.get("gram", value), rows, self.F,
@@ -268,52 +274,64 @@ class BlockReader:
 
     def _gather(self, name: str, stored: Stored) -> Tensor:
         """Return the biases and slots of a chunk as one matrix [rows, D], filled up with zeros."""
-        before, height = stored.before, stored.before + len(stored.places)
-        left = self._buffer(name + " rows", fitting_rows(height), self.D)
-        if before:
-            torch.cat(stored.biases, out=left[:before])
+        height, extra = stored.height, stored.extra
+        # a window may begin late and be as long as the least product
+        left = self._buffer(name + " rows", fitting_rows(height) + LEAST_ROWS, self.D)
         places = torch.from_numpy(stored.places)
-        torch.index_select(self.left[name], 0, places, out=left[before:height])
+        table = self.left[name]
+        torch.index_select(table, 0, places[: extra.start], out=left[: extra.start])
+        torch.index_select(table, 0, places[extra.start :], out=left[extra.stop : height])
+        if stored.biases:
+            torch.cat(stored.biases, out=left[extra])
         left[height:] = 0
         return left
 
-    def _product(self, name: str, left: Tensor, x: Tensor, needed: int) -> np.ndarray:
-        """Return the products [rows, b] of the first `needed` rows with x [b, D]."""
+    def _product(self, name: str, left: Tensor, x: Tensor, window: slice) -> np.ndarray:
+        """Return the products [rows, b] of a window of the rows with x [b, D]."""
         out = self._buffer(name + " products", len(left), len(x))
-        rows = fitting_rows(needed)
-        torch.mm(left[:rows], x.mT, out=out[:rows])
+        torch.mm(left[window], x.mT, out=out[window])
         return out.numpy()
 
     def _buffer(self, name: str, height: int, width: int) -> Tensor:
         """Return a thread's own scratch matrix, kept between chunks; it never holds a NaN."""
-        store = self.local.__dict__
-        if name not in store or store[name].numel() < height * width:
-            store[name] = torch.zeros(height * width, dtype=self.dtype)
-        return store[name][: height * width].reshape(height, width)
+        store, size = self.local.__dict__, height * width
+        if name not in store or store[name].numel() < size:
+            store[name] = torch.zeros(size, dtype=self.dtype)
+        return store[name][:size].view(height, width)
 
 
 class Stored(NamedTuple):
-    """How the slots of a chunk lie in a matrix: behind the biases, by the query they enter with.
+    """How the slots of a chunk lie in a matrix: old ones by their end, biases, new by their entry.
 
-    places: table rows in that order; row: where each slot of the chunk stands; since: the query
-    of the block that each place in the matrix enters with, -1 for those that are older.
+    extra: the rows of the biases; places: table rows of the others, in their order; row: where
+    each slot of the chunk stands; windows: the rows that any query of a part can see.
     """
 
     biases: list[Tensor]
-    before: int
+    extra: slice
     places: np.ndarray
     row: np.ndarray
-    since: np.ndarray
+    windows: list[slice]
 
     @classmethod
-    def of(cls, places: np.ndarray, column: np.ndarray, biases: list[Tensor]) -> Stored:
-        """Order slots at table rows `places` [R] by the query `column` [R] they enter with."""
-        order = np.argsort(column, kind="stable")
-        before = sum(map(len, biases))
+    def of(cls, places: np.ndarray, rows: Rows, biases: list[Tensor], parts: list[Part]) -> Stored:
+        """Order the slots `rows` [R] at table rows `places` [R]."""
+        new = rows.column >= 0
+        order = np.lexsort((np.where(new, rows.column, rows.high), new))
+        old, before = len(order) - int(new.sum()), sum(map(len, biases))
         row = np.empty(len(order), np.int64)
-        row[order] = before + np.arange(len(order))
-        return cls(biases, before, places[order], row, column[order])
+        row[order] = np.arange(len(order)) + before * new[order]
+        dead = np.searchsorted(rows.high[order[:old]], [part.first for part in parts], "right")
+        needed = np.searchsorted(rows.column[order[old:]], [part.last for part in parts])
+        windows = [
+            slice(first, first + fitting_rows(last - first))
+            for first, last in zip(
+                (dead // ROWS * ROWS).tolist(), (needed + old + before).tolist(), strict=True
+            )
+        ]
+        return cls(biases, slice(old, old + before), places[order], row, windows)
 
-    def needed(self, last: int) -> int:
-        """Return how many rows of the matrix any query before `last` can see."""
-        return self.before + int(np.searchsorted(self.since, last))
+    @property
+    def height(self) -> int:
+        """Return how many rows the matrix has."""
+        return len(self.places) + self.extra.stop - self.extra.start

@@ -20,9 +20,9 @@ from dmn.text import normalise, predict
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-BLOCK = 1152
-# rows of the text stage: on a CPU its passes over [rows, C] then stay in the cache
-TEXT_ROWS, DEVICE_TEXT_ROWS = 288, 1 << 15
+BLOCK = 2304
+# probabilities [images, V, C] of one step of the text stage: on a CPU they stay in the cache
+TEXT_NUMBERS, DEVICE_TEXT_NUMBERS = 1 << 18, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def open_stream(
         if text is not None:
             text[start:stop] = found.probability
 
-    rows_at_once = TEXT_ROWS if network.device.type == "cpu" else DEVICE_TEXT_ROWS
-    spans = blocks(N, max(1, rows_at_once // V))
+    numbers = TEXT_NUMBERS if network.device.type == "cpu" else DEVICE_TEXT_NUMBERS
+    spans = blocks(N, max(1, numbers // (network.classes * V)))
     for _ in map(task, spans) if pool is None else pool.map(task, spans):
         pass
     return Stream(checked, rows, table, len(fixed), label, entropy)
