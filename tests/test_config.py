@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dmn.config import Config, from_argument, generated, load, merge, read_yaml, seed_range
+from dmn.config import Config, from_argument, generated, load, seed_range
 from dmn.errors import ConfigError
+from dmn.layered_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dmn import plan as planning
-from dmn.config import load, read_yaml
+from dmn.config import load
 from dmn.errors import ConfigError
+from dmn.layered_yaml import read_yaml
 from dmn.plan import BROUGHT, amount, count_jobs, dimension, plan
 
 ROOT = Path(__file__).parents[1]

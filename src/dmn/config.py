@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from dmn.artifacts import write_text
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
 from dmn.errors import ConfigError, nearest, run_main
+from dmn.layered_yaml import read_yaml
 
 Setting = Literal["zero_shot", "training_free", "few_shot"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]
@@ -296,31 +297,6 @@ def _known_keys(above: list[Any]) -> list[str]:
 
 def _is_model(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseModel)
-
-
-def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `changes` laid over it; mappings merge, all else is replaced."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def read_yaml(path: Path | str) -> dict[str, Any]:
-    """Read a YAML mapping without running anything in it."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(values, dict | None):
-        raise ConfigError(f"{path} holds {type(values).__name__}; a mapping of keys is needed")
-    return values or {}
 
 
 def from_argument(text: str | None) -> Config:

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dmn.errors import ConfigError, nearest
+from dmn.layered_yaml import merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -158,25 +158,6 @@ def entry_file(name: str) -> Path:
     return ENTRIES / f"{name}.yaml"
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file with plain values only."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the registry file {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"registry file {path} is not YAML: {error}") from None
-
-
-def _merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in extra.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
 def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
     if not isinstance(facts, Mapping):
         raise ConfigError(f"data set {name!r} in {source} is {facts!r}; it needs keys and values")
@@ -197,12 +178,14 @@ def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
 
 @cache
 def _built_in() -> dict[str, dict[str, Any]]:
-    return {path.stem: read_yaml(path) for path in sorted(ENTRIES.glob("*.yaml"))}
+    return {
+        path.stem: read_yaml(path, "the registry entry") for path in sorted(ENTRIES.glob("*.yaml"))
+    }
 
 
 def _extra(path: Path) -> Iterator[tuple[str, Any]]:
-    content = read_yaml(path)
-    if not isinstance(content, Mapping) or not isinstance(content.get("datasets"), Mapping):
+    content = read_yaml(path, "the registry file")
+    if not isinstance(content.get("datasets"), Mapping):
         raise ConfigError(f"registry file {path} needs one key, datasets: {{name: ...}}")
     yield from content["datasets"].items()
 
@@ -216,7 +199,7 @@ def load_registry(extra: Path | str | None = None) -> dict[str, DatasetEntry]:
     sources = {name: ENTRIES / f"{name}.yaml" for name in facts}
     for name, values in _extra(Path(extra)) if extra else ():
         known = name in facts and isinstance(values, Mapping)
-        facts[name] = _merge(facts[name], values) if known else values
+        facts[name] = merge(facts[name], values) if known else values
         sources[name] = Path(str(extra))
     return {name: _build(name, facts[name], sources[name]) for name in sorted(facts)}
 
