@@ -14,7 +14,8 @@ from audited import TABLE, make_checkout
 from dmn import paths
 from dmn.artifacts import write_text
 from dmn.audit.crate import export
-from dmn.config import Config, commented_yaml
+from dmn.config import Config
+from dmn.config.writing import commented_yaml
 from dmn.errors import ArtifactError, OutputError
 
 SCHEMA = "http://schema.org/"

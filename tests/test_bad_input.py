@@ -37,6 +37,8 @@ ROWS = "data/evaluation/main/digits/glyph/splits=0/orders=0.csv"
 MANIFEST = "data/download/digits/manifest.json"
 HOSTILE = "hostile-code-was-run"
 
+PACKAGES = ("audit", "config")
+
 Prepare = Callable[[], object]
 
 
@@ -444,7 +446,7 @@ def snapshot(root: Path) -> dict[str, str]:
 
 def run(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a module's command in this process, as `python -m dmn.<module> ...` does."""
-    module = "dmn.audit.__main__" if command[0] == "audit" else f"dmn.{command[0]}"
+    module = f"dmn.{command[0]}{'.__main__' if command[0] in PACKAGES else ''}"
     monkeypatch.setattr(sys, "argv", command)
     run_main(importlib.import_module(module).main)
 

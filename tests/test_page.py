@@ -13,7 +13,8 @@ import pytest
 
 import report_example
 from dmn.artifacts import read_json, read_rows, sha256, write_json, write_text
-from dmn.config import Config, commented_yaml
+from dmn.config import Config
+from dmn.config.writing import commented_yaml
 from dmn.errors import ArtifactError
 from dmn.report.page import RunFacts, overview, read_facts, render
 from dmn.report.summary import Summary, read_summary

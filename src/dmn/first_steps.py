@@ -16,11 +16,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from dmn import paths
-from dmn.config import Config, load, seed_range
+from dmn.config import Config, load
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, ConfigError, run_main
 from dmn.layered_yaml import merge, read_yaml
 from dmn.paths import fill
+from dmn.seeds import seed_range
 
 if TYPE_CHECKING:
     import pandas as pd

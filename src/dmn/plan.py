@@ -19,11 +19,12 @@ from urllib.parse import urlparse
 
 import yaml
 
-from dmn.config import Config, all_seeds, load
+from dmn.config import Config, load
 from dmn.datasets.registry import RemoteFile
 from dmn.errors import ConfigError, run_main
 from dmn.layered_yaml import merge, read_yaml
 from dmn.paths import MANIFEST
+from dmn.seeds import all_seeds
 from dmn.targets import Targets
 
 BROUGHT = "you bring it"

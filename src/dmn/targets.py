@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from dmn import paths
-from dmn.config import Config, all_seeds, seed_range
+from dmn.config import Config
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
@@ -21,6 +21,7 @@ from dmn.datasets.registry import (
 from dmn.errors import ConfigError
 from dmn.modules import relative
 from dmn.paths import fill
+from dmn.seeds import all_seeds, seed_range
 
 
 class Targets:

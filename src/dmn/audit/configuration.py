@@ -13,7 +13,8 @@ from dmn.audit.checks import Check, judged
 from dmn.audit.commands import last_lines, run, snakemake
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS, read_records
-from dmn.config import Config, commented_yaml, load
+from dmn.config import Config, load
+from dmn.config.writing import commented_yaml
 from dmn.layered_yaml import read_yaml
 from dmn.targets import Targets
 

@@ -21,12 +21,13 @@ import jinja2
 from markupsafe import Markup
 
 from dmn.artifacts import read_json, sha256, write_text
-from dmn.config import Config, all_seeds, load
+from dmn.config import Config, load
 from dmn.errors import ArtifactError
 from dmn.layered_yaml import read_yaml
 from dmn.report.summary import Drawing, Summary, Table
 from dmn.report.tables import numeric_columns
 from dmn.report.words import words
+from dmn.seeds import all_seeds
 
 TEMPLATES = Path(__file__).parent
 MAX_SVG = 250_000  # bytes; drawings with more marks than that are embedded as PNG

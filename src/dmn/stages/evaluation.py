@@ -28,11 +28,12 @@ from dmn.artifacts import (
     write_rows,
     write_tensors,
 )
-from dmn.config import Config, from_argument, seed_range, study_settings
+from dmn.config import Config, from_argument, study_settings
 from dmn.datasets.images import read_thumbnails
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, ConfigError, run_main
 from dmn.projections import Projections
+from dmn.seeds import seed_range
 from dmn.stages.arguments import add, add_files, add_settings, command
 from dmn.stages.memory import read_shots
 from dmn.study import Part, StudyData, sample_name

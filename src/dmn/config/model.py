@@ -1,31 +1,19 @@
-"""The typed configuration: one model, layered YAML, unknown keys refused with the nearest known.
-
-`config/demo.yaml` and `config/schema.json` are generated from this file:
-`python -m dmn.config --write`.
-"""
+"""The sections of the configuration with their defaults, bounds and descriptions."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dmn.artifacts import write_text
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
-from dmn.errors import ConfigError, nearest, run_main
-from dmn.layered_yaml import read_yaml
+from dmn.seeds import SeedEntry, all_seeds
 
 Setting = Literal["zero_shot", "training_free", "few_shot"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]
 Seed = Annotated[int, Field(ge=0)]
-SeedEntry = Annotated[int | str, AfterValidator(lambda entry: _checked_entry(entry))]
 MAX_VALIDATION_SHOTS = 4
 
 
@@ -57,27 +45,6 @@ class Seeds(Section):
         if twice:
             raise ValueError(f"seed {twice[0]} stands in two entries")
         return entries
-
-
-def seed_range(entry: int | str) -> range:
-    """Return the seeds of an entry such as `7` or `0-9`."""
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(entry))
-    if match is None:
-        raise ValueError(f"{entry!r} is not a seed or a range such as 0-9")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last < first:
-        raise ValueError(f"range {entry!r} ends before it begins")
-    return range(first, last + 1)
-
-
-def all_seeds(entries: Iterable[int | str]) -> list[int]:
-    """Return the seeds of all entries."""
-    return [seed for entry in entries for seed in seed_range(entry)]
-
-
-def _checked_entry(entry: int | str) -> int | str:
-    seed_range(entry)
-    return entry
 
 
 class Download(Section):
@@ -193,6 +160,17 @@ class Numerics(Section):
     threads: int = Field(1, ge=1, description="threads of a job's matrix products")
 
 
+def all_studies() -> dict[str, dict[str, Any]]:
+    """Return every study with no change to its settings."""
+    return {name: {} for name in study_names()}
+
+
+def study_names() -> list[str]:
+    """Return the studies that exist: the public modules of dmn.studies."""
+    folder = Path(__file__).parents[1] / "studies"
+    return sorted(p.stem for p in folder.glob("[a-z]*.py"))
+
+
 class Config(Section):
     """The whole run. The defaults are the embedded demo."""
 
@@ -205,7 +183,7 @@ class Config(Section):
         [1, 4, 16], min_length=1, description="K, labelled images per class"
     )
     studies: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: all_studies(),
+        default_factory=all_studies,
         description="studies to make, each with changes to its settings (default: all)",
     )
     seeds: Seeds = Seeds()
@@ -233,128 +211,3 @@ class Config(Section):
     def sections(self, *names: str) -> str:
         """Return the named sections as JSON text, for the command line of a stage."""
         return json.dumps(self.model_dump(mode="json", include=set(names)), sort_keys=True)
-
-
-def load(values: dict[str, Any], source: str = "configuration") -> Config:
-    """Validate merged values; raise ConfigError naming key, value, bounds and the nearest key."""
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e, source) for e in error.errors())) from None
-    for backbone in config.backbones:
-        if backbone not in config.encoders:
-            raise ConfigError(
-                f"backbones: {backbone!r} ({source}) has no entry in encoders; "
-                + nearest(backbone, config.encoders)
-            )
-    for name, changes in config.studies.items():
-        study_settings(name, changes, source)
-    return config
-
-
-def study_settings(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
-    """Return a study's validated settings; its module declares them as `Settings`."""
-    known = study_names()
-    if name not in known:
-        raise ConfigError(f"studies: no study {name!r} ({source}); {nearest(name, known)}")
-    module = importlib.import_module(f"dmn.studies.{name}")
-    try:
-        return module.Settings.model_validate(changes)
-    except ValidationError as error:
-        where = f"{source}, studies.{name}"
-        raise ConfigError("; ".join(_explain(e, where) for e in error.errors())) from None
-
-
-def all_studies() -> dict[str, dict[str, Any]]:
-    """Return every study with no change to its settings."""
-    return {name: {} for name in study_names()}
-
-
-def study_names() -> list[str]:
-    """Return the studies that exist: the public modules of dmn.studies."""
-    folder = Path(__file__).parent / "studies"
-    return sorted(p.stem for p in folder.glob("[a-z]*.py"))
-
-
-def _explain(error: Any, source: str) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        *above, key = error["loc"]
-        return f"unknown key {place!r} in {source}; {nearest(str(key), _known_keys(above))}"
-    shown = repr(error["input"])
-    return f"{place} = {shown[:80]} in {source}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _known_keys(above: list[Any]) -> list[str]:
-    model: Any = Config
-    for part in above:
-        fields = getattr(model, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else model
-        inner = [a for a in get_args(annotation) if _is_model(a)]
-        model = annotation if _is_model(annotation) else (inner or [model])[-1]
-    return list(model.model_fields)
-
-
-def _is_model(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseModel)
-
-
-def from_argument(text: str | None) -> Config:
-    """Return the configuration that `--settings` names: JSON text, a YAML file, or the default."""
-    if text is None:
-        return Config()
-    if text.lstrip().startswith("{"):
-        try:
-            return load(json.loads(text), "--settings")
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"--settings is not JSON: {error}") from None
-    return load(read_yaml(text), text)
-
-
-def commented_yaml(model: BaseModel, indent: str = "") -> str:
-    """Return all values of `model` as YAML, each with its description as a comment."""
-    lines: list[str] = []
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        comment = field.description or (type(value).__doc__ or "").splitlines()[0]
-        if isinstance(value, BaseModel):
-            lines += ["", f"{indent}# {comment}", f"{indent}{name}:"]
-            lines.append(commented_yaml(value, indent + "  ").strip("\n"))
-            continue
-        plain = model.model_dump(mode="json")[name]
-        text = yaml.safe_dump(plain, default_flow_style=True, width=1000).strip()
-        lines.append(f"{indent}# {comment}")
-        lines.append(f"{indent}{name}: {text.removesuffix('...').strip()}")
-    return "\n".join(lines) + "\n"
-
-
-def generated() -> dict[str, str]:
-    """Return the generated files by path: the commented defaults and the JSON schema."""
-    head = (
-        "# All keys with their defaults: the embedded demo.\n"
-        "# Generated, do not edit: python -m dmn.config --write\n"
-    )
-    schema = json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
-    return {"config/demo.yaml": head + commented_yaml(Config()), "config/schema.json": schema}
-
-
-def main() -> None:
-    """Write the generated files, check a configuration file, or write one out whole."""
-    parser = argparse.ArgumentParser(prog="python -m dmn.config", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write config/demo.yaml and schema")
-    parser.add_argument("--check", metavar="FILE", help="validate a YAML file and print it whole")
-    parser.add_argument("--settings", metavar="JSON|FILE", help="configuration to write whole")
-    parser.add_argument("--out", help="file for --settings")
-    arguments = parser.parse_args()
-    if arguments.settings:
-        write_text(arguments.out, commented_yaml(from_argument(arguments.settings)))
-    if arguments.write:
-        for path, text in generated().items():
-            write_text(path, text)
-    if arguments.check:
-        config = load(read_yaml(arguments.check), arguments.check)
-        parser.exit(message=commented_yaml(config))
-
-
-if __name__ == "__main__":
-    run_main(main)
