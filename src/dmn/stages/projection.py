@@ -15,7 +15,7 @@ import torch
 
 from dmn.artifacts import read_tensor_metadata, read_tensors, sha256, write_rows, write_tensors
 from dmn.config import Config, from_argument
-from dmn.datasets.registry import find_dataset, load_registry
+from dmn.datasets.registry import training_schedule
 from dmn.errors import run_main
 from dmn.randomness import generator
 from dmn.stages.arguments import add, add_list, add_settings, command
@@ -23,22 +23,12 @@ from dmn.stages.memory import read_shots
 from dmn.training import TrainingResult, train_projections
 
 
-def schedule(config: Config, dataset: str, shots: int) -> tuple[float, int]:
-    """Return learning rate and epochs: the configuration's, else the paper's."""
-    rate, epochs = config.training.learning_rate, config.training.epochs
-    if rate is None or epochs is None:
-        entry = find_dataset(dataset, load_registry(config.download.registry))
-        paper = entry.training_setting(shots)
-        rate, epochs = rate or paper.learning_rate, epochs or paper.epochs
-    return rate, epochs
-
-
 def train(
     arguments: argparse.Namespace, config: Config, memory: str
 ) -> tuple[TrainingResult, dict[str, Any]]:
     """Return the projections trained on one memory, and the facts that are stored beside them."""
     shots = read_tensors(memory)["memory"].shape[1] - 1
-    rate, epochs = schedule(config, arguments.dataset, shots)
+    rate, epochs = training_schedule(config, arguments.dataset, shots)
     result = train_projections(
         torch.from_numpy(read_tensors(arguments.text)["text"]),
         torch.from_numpy(read_shots(arguments.train, shots)),

@@ -136,13 +136,13 @@ def train(
     """Train projections on the shots of a cell as the pipeline does, at another kind or place."""
     import torch
 
+    from dmn.datasets.registry import training_schedule
     from dmn.projections import Projections
     from dmn.randomness import generator
-    from dmn.stages.projection import schedule
     from dmn.training import train_projections
 
     assert data.train is not None
-    rate, epochs = schedule(config, data.dataset, cell.shots)
+    rate, epochs = training_schedule(config, data.dataset, cell.shots)
     result = train_projections(
         torch.from_numpy(data.text),
         torch.from_numpy(np.ascontiguousarray(data.train[:, : cell.shots])),
