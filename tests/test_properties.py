@@ -14,6 +14,7 @@ from dmn import crossing
 from dmn.batched import BatchedReader
 from dmn.blocked import BlockReader
 from dmn.dynamic_memory import ENTRY_RULES
+from dmn.errors import FeatureError
 from dmn.projections import POSITIONS
 from dmn.readout import READOUTS
 from dmn.recording import Workers, open_stream, room
@@ -135,6 +136,16 @@ def test_all_pairs_equal_one_order_after_the_other(case: Case, dtype: torch.dtyp
             )
     tolerance = {torch.float64: 1e-10, torch.float32: 1e-5}[dtype]
     same(answers[0].dynamic, answers[1].dynamic, tolerance)
+
+
+def test_many_answers_go_to_memory_that_is_there() -> None:
+    case = Case(classes=3, images=10, views=2, dimension=8)
+    orders, kept = [np.arange(10), np.arange(10)[::-1]], torch.full((2, 2, 1, 10, 3), -1.0)
+    found = evaluate_many(case.network(), case.stream, orders, (1, 4), out=kept.to(case.dtype))
+    again = evaluate_many(case.network(), case.stream, orders, (1, 4))
+    assert torch.equal(found.dynamic, again.dynamic)
+    with pytest.raises(FeatureError, match=r"out is \[2, 1, 1, 10, 3\] .* \[2, 2, 1, 10, 3\]"):
+        evaluate_many(case.network(), case.stream, orders, (1, 4), out=kept[:, :1])
 
 
 def test_all_pairs_serve_many_orders_of_small_classes_only() -> None:

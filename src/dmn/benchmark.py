@@ -6,6 +6,7 @@ import argparse
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,12 @@ LOG = logging.getLogger(__name__)
 GRID = {"classes": (10, 37, 100, 397, 1000), "lengths": (10, 50, 200), "dimensions": (512, 1024)}
 QUICK = {"classes": (10, 37), "lengths": (5, 10), "dimensions": (64,)}
 IMAGES_PER_CLASS = {True: 5, False: 25}
-LEAST_IMAGES = {True: 100, False: 2000}
+LEAST_IMAGES = {True: 100, False: 3700}
 MANY_ORDERS, MANY_LENGTHS = 10, (5, 10, 20, 50)
 LOGIT_SCALE = 20.0
+# a busy machine changes its pace within a second: what is compared is timed in turns
+ROUNDS, SECONDS = {True: 1, False: 5}, {True: 0.02, False: 0.4}
+PRODUCT_ROWS = 2048
 
 
 def synthetic(classes: int, dimension: int, images: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -40,24 +44,29 @@ def synthetic(classes: int, dimension: int, images: int, seed: int = 0) -> tuple
     return text, 0.4 * text[label] + noise
 
 
-def product_rate(dimension: int, device: str = "cpu", repeats: int = 7) -> float:
-    """Return the machine's best rate of float32 matrix products, in operations a second."""
-    size = 2048
-    a = torch.rand(size, dimension, device=device)
-    b = torch.rand(dimension, size, device=device)
-    return 2.0 * size * size * dimension / seconds(lambda: a @ b, device, repeats)
-
-
-def seconds(run: Callable[[], object], device: str = "cpu", repeats: int = 3) -> float:
-    """Return the least wall time of some runs, which a busy machine disturbs least."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
+def rate_of(run: Callable[[], object], least: float, device: str = "cpu") -> float:
+    """Return how often a second `run` ends, from as many as fit into `least` seconds."""
+    count, started = 0, time.perf_counter()
+    while count == 0 or time.perf_counter() - started < least:
         run()
         if device != "cpu":
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return min(times)
+        count += 1
+    return count / (time.perf_counter() - started)
+
+
+def in_turns(
+    runs: Sequence[Callable[[], object]], rounds: int, least: float, device: str = "cpu"
+) -> np.ndarray:
+    """Return seconds [rounds, runs] of each run; a round is one turn of at least `least` each."""
+    return np.array([[1 / rate_of(run, least, device) for run in runs] for _ in range(rounds)])
+
+
+def products(dimension: int, device: str = "cpu") -> tuple[Callable[[], object], float]:
+    """Return a large float32 matrix product, and its multiplications and additions."""
+    a = torch.rand(PRODUCT_ROWS, dimension, device=device)
+    b = torch.rand(dimension, PRODUCT_ROWS, device=device)
+    return lambda: a @ b, 2.0 * PRODUCT_ROWS**2 * dimension
 
 
 def operations(result: Result, dimension: int) -> float:
@@ -76,19 +85,28 @@ def operations(result: Result, dimension: int) -> float:
 
 
 def measure(
-    classes: int, length: int, dimension: int, images: int, device: str, loop_images: int
+    classes: int, length: int, dimension: int, images: int, device: str, quick: bool = False
 ) -> dict[str, Any]:
-    """Return one row of the table; the plain loop is timed on a few images with full memories."""
+    """Return one row of the table.
+
+    Evaluations and products take turns; share of the rate and times are medians of the rounds.
+    The plain loop is timed on a few images: it reads all slots, full or not.
+    """
     text, x = synthetic(classes, dimension, images)
     network = DualMemoryNetwork(text, length=length, logit_scale=LOGIT_SCALE, device=device)
-    on_device = x.to(device)
-    result = network.evaluate(on_device)
-    blocked = seconds(lambda: network.evaluate(on_device), device) / images
-    rate = product_rate(dimension, device)
-    for row in x[:loop_images]:
+    on_device, few = x.to(device), x[: 3 if quick else 5]
+    work = operations(network.evaluate(on_device), dimension)
+    product, product_work = products(dimension, device)
+    product()
+    runs = [product, lambda: network.evaluate(on_device), product]
+    times = in_turns(runs, ROUNDS[quick], SECONDS[quick], device)
+    rates = product_work / times[:, ::2].mean(axis=1)
+    shares = work / times[:, 1] / rates
+    blocked = float(np.median(times[:, 1])) / images
+    for row in few:
         network.step(row)
-    online = seconds(lambda: [network.step(row) for row in x[:loop_images]]) / loop_images
-    plain = loop_seconds(text, x, length, loop_images)
+    online = 1 / rate_of(lambda: [network.step(row) for row in few], SECONDS[quick]) / len(few)
+    plain = loop_seconds(text, x, length, len(few))
     return {
         "device": device,
         "C": classes,
@@ -99,8 +117,8 @@ def measure(
         "online_ms": 1e3 * online,
         "blocked_ms": 1e3 * blocked,
         "ratio": plain / blocked,
-        "rate_gflops": rate / 1e9,
-        "share_of_rate": operations(result, dimension) / images / blocked / rate,
+        "rate_gflops": float(np.median(rates)) / 1e9,
+        "share_of_rate": float(np.median(shares)),
     }
 
 
@@ -117,71 +135,134 @@ def loop_seconds(text: Tensor, x: Tensor, length: int, images: int) -> float:
     return float(np.median(times))
 
 
-def measure_many(classes: int, dimension: int, images: int, device: str) -> dict[str, Any]:
-    """Return what ten orders times four lengths cost, in evaluations of the longest length."""
+def measure_many(
+    classes: int, dimension: int, images: int, device: str, quick: bool = False
+) -> dict[str, Any]:
+    """Return what ten orders times four lengths cost, in evaluations of the longest length.
+
+    The many answers go to memory that is there already.
+    """
     text, x = synthetic(classes, dimension, images)
     x = x.to(device)
     lengths = MANY_LENGTHS
     network = DualMemoryNetwork(text, length=lengths[-1], logit_scale=LOGIT_SCALE, device=device)
     random = np.random.default_rng(0)
     orders = [random.permutation(images) for _ in range(MANY_ORDERS)]
-    network.evaluate(x)
-    one = seconds(lambda: network.evaluate(x), device)
-    many = seconds(lambda: evaluate_many(network, x, orders, lengths), device, 1)
+    out = torch.zeros(MANY_ORDERS, len(lengths), 1, images, classes, device=device)
+
+    def many() -> object:
+        return evaluate_many(network, x, orders, lengths, out=out)
+
+    many(), network.evaluate(x)
+    times = in_turns([lambda: network.evaluate(x), many], ROUNDS[quick], SECONDS[quick], device)
     return {
-        "device": device, "C": classes, "D": dimension, "N": images, "orders": MANY_ORDERS,
-        "lengths": len(lengths), "one_s": one, "many_s": many, "ratio": many / one,
+        "device": device, "C": classes, "L": lengths[-1], "D": dimension, "N": images,
+        "orders": MANY_ORDERS, "lengths": len(lengths), "one_s": float(np.median(times[:, 0])),
+        "many_s": float(np.median(times[:, 1])),
+        "ratio": float(np.median(times[:, 1] / times[:, 0])),
     }  # fmt: skip
 
 
+def measure_growth(
+    classes: int, length: int, dimension: int, images: int, device: str, quick: bool = False
+) -> list[dict[str, Any]]:
+    """Return time and memory of N and of 10 N images, whose answers are given out in blocks."""
+    text, x = synthetic(classes, dimension, 10 * images)
+    x = x.to(device)
+    network = DualMemoryNetwork(text, length=length, logit_scale=LOGIT_SCALE, device=device)
+
+    def run(count: int) -> None:
+        for _ in network.evaluate(x[:count], blocks=True):
+            pass
+
+    sizes = (images, 10 * images)
+    peaks = [peak_bytes(partial(run, n), device) for n in sizes]
+    rounds = 1 if quick else 3
+    times = in_turns([partial(run, n) for n in sizes], rounds, SECONDS[quick], device)
+    ratios = np.median(times / times[:, :1], axis=0)
+    return [
+        {
+            "device": device, "C": classes, "L": length, "D": dimension, "N": n,
+            "seconds": float(seconds), "times_the_first": float(ratio),
+            # the stream's own features are kept once more, of unit norm
+            "peak_mib": None if peak is None else (peak - 4 * n * dimension) / 2**20,
+        }
+        for n, seconds, ratio, peak in zip(sizes, np.median(times, 0), ratios, peaks, strict=True)
+    ]  # fmt: skip
+
+
+def peak_bytes(run: Callable[[], object], device: str = "cpu") -> int | None:
+    """Return by how much the memory in use grew at most; None where the system does not say."""
+    if device != "cpu":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    try:
+        # Linux: forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status_bytes("VmRSS")
+        run()
+        return _status_bytes("VmHWM") - before
+    except (OSError, KeyError):
+        return None
+
+
+def _status_bytes(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(dict(line.split(":", 1) for line in lines)[key].split()[0])
+
+
 def grid(quick: bool) -> list[tuple[int, int, int, int]]:
-    """Return (C, L, D, N) of all rows; one row a class count has ten times the images."""
+    """Return (C, L, D, N) of all rows."""
     sizes = QUICK if quick else GRID
-    rows = []
-    for classes in sizes["classes"]:
-        images = max(LEAST_IMAGES[quick], IMAGES_PER_CLASS[quick] * classes)
-        middle = sizes["lengths"][len(sizes["lengths"]) // 2]
-        for dimension in sizes["dimensions"]:
-            rows += [(classes, length, dimension, images) for length in sizes["lengths"]]
-        rows.append((classes, middle, sizes["dimensions"][0], 10 * images))
-    return rows
+    return [
+        (classes, length, dimension, images_of(classes, quick))
+        for classes in sizes["classes"]
+        for dimension in sizes["dimensions"]
+        for length in sizes["lengths"]
+    ]
 
 
-def figure(table: pd.DataFrame) -> Any:
+def images_of(classes: int, quick: bool) -> int:
+    """Return N for a number of classes."""
+    return max(LEAST_IMAGES[quick], IMAGES_PER_CLASS[quick] * classes)
+
+
+def figure(table: pd.DataFrame, growth: pd.DataFrame) -> Any:
     """Return cost against C, cost against N and the ratios, as one figure."""
     from matplotlib.figure import Figure
 
     shape = Figure(figsize=(11, 3.4), layout="constrained")
     by_classes, by_images, by_ratio = shape.subplots(1, 3)
     middle = table[(table.D.min() == table.D) & (sorted(table.L.unique())[-2] == table.L)]
-    small = middle.sort_values("N").groupby("C").first().reset_index()
     for name in ("loop_ms", "online_ms", "blocked_ms"):
-        by_classes.loglog(small.C, small[name], marker="o", label=name.removesuffix("_ms"))
+        by_classes.loglog(middle.C, middle[name], marker="o", label=name.removesuffix("_ms"))
     by_classes.set(xlabel="classes C", ylabel="ms an image")
     by_classes.legend()
-    for classes, rows in middle.groupby("C"):
-        ordered = rows.sort_values("N")
-        by_images.loglog(
-            ordered.N, ordered.blocked_ms * ordered.N / 1e3, "o-", label=f"C={classes}"
-        )
+    for classes, rows in growth.groupby("C"):
+        by_images.loglog(rows.N, rows.seconds, "o-", label=f"C={classes}")
     by_images.set(xlabel="images N", ylabel="s, blocked")
     by_images.legend()
-    by_ratio.semilogx(small.C, 100 * small.share_of_rate, "s--", label="% of product rate")
-    by_ratio.semilogx(small.C, small.ratio, "o-", label="loop / blocked")
+    by_ratio.semilogx(middle.C, 100 * middle.share_of_rate, "s--", label="% of product rate")
+    by_ratio.semilogx(middle.C, middle.ratio, "o-", label="loop / blocked")
     by_ratio.set(xlabel="classes C", yscale="log")
     by_ratio.legend()
     return shape
 
 
-def markdown(table: pd.DataFrame, many: pd.DataFrame) -> str:
-    """Return both tables as Markdown, with what the columns mean."""
+def markdown(table: pd.DataFrame, many: pd.DataFrame, growth: pd.DataFrame) -> str:
+    """Return the three tables as Markdown, with what the columns mean."""
     return (
         "# Cost of an evaluation\n\n"
         "Milliseconds an image of the plain loop (median of a few images; its cost does not\n"
         "depend on how full the memory is), of online steps and of the blocked evaluation with\n"
         "checks, labels, trace and Gram matrices; `ratio` is loop over blocked; `share_of_rate`\n"
-        "is the needed products' share of the machine's matrix-product rate.\n\n"
-        f"{_rows(table)}\n## Ten orders times four lengths\n\n{_rows(many)}"
+        "is the needed products' share of the machine's matrix-product rate, measured in turns.\n"
+        f"\n{_rows(table)}\n## Ten orders times four lengths\n\n{_rows(many)}"
+        "\n## Ten times the images\n\n"
+        "Answers are given out block by block. `peak_mib` is the most memory in use, without the\n"
+        f"features.\n\n{_rows(growth)}"
     )
 
 
@@ -195,23 +276,34 @@ def _rows(table: pd.DataFrame) -> str:
 
 
 def run(out: Path, quick: bool, devices: Sequence[str]) -> None:
-    """Measure the grid and write benchmark.csv, many.csv, benchmark.md and benchmark.svg."""
+    """Measure all; write benchmark.csv, many.csv, growth.csv, benchmark.md and benchmark.svg."""
     import pandas as pd
 
-    loop_images = 3 if quick else 5
-    rows, many = [], []
+    rows, many, growth = [], [], []
     for device in devices:
         for case in grid(quick):
-            rows.append(measure(*case, device=device, loop_images=loop_images))
-            LOG.info("C=%d L=%d D=%d N=%d: %.4f ms an image", *case, rows[-1]["blocked_ms"])
-        for classes, images in ((10, 200),) if quick else ((37, 3700), (1000, 25000)):
-            many.append(measure_many(classes, 64 if quick else 512, images, device))
-    table, orders = pd.DataFrame(rows), pd.DataFrame(many)
+            rows.append(measure(*case, device, quick))
+            LOG.info(
+                "C=%d L=%d D=%d N=%d: %.4f ms an image, %.0f times the loop, %.2f of the rate",
+                *case, rows[-1]["blocked_ms"], rows[-1]["ratio"], rows[-1]["share_of_rate"],
+            )  # fmt: skip
+        for classes in QUICK["classes"][:1] if quick else (37, 1000):
+            images, dimension = images_of(classes, quick), 64 if quick else 512
+            many.append(measure_many(classes, dimension, images, device, quick))
+            LOG.info("C=%d: ten orders, four lengths: %.1f times one", classes, many[-1]["ratio"])
+        for classes in (QUICK if quick else GRID)["classes"]:
+            images, dimension = images_of(classes, quick), 64 if quick else 512
+            growth += measure_growth(classes, 50, dimension, images, device, quick)
+            LOG.info("C=%d: 10 N costs %.1f times N", classes, growth[-1]["times_the_first"])
+    table, orders, sizes = pd.DataFrame(rows), pd.DataFrame(many), pd.DataFrame(growth)
     artifacts.write_rows(out / "benchmark.csv", table)
     artifacts.write_rows(out / "many.csv", orders)
-    artifacts.write_text(out / "benchmark.md", markdown(table, orders))
+    artifacts.write_rows(out / "growth.csv", sizes)
+    artifacts.write_text(out / "benchmark.md", markdown(table, orders, sizes))
+    first = devices[0]
     with artifacts.atomic(out / "benchmark.svg") as temporary:
-        figure(table[table.device == devices[0]]).savefig(temporary, format="svg")
+        drawn = figure(table[table.device == first], sizes[sizes.device == first])
+        drawn.savefig(temporary, format="svg")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

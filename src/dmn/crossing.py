@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 512
 # bytes of the logits of a block: they shall stay in the last-level cache
-BUDGET = 1 << 26
+BUDGET = 1 << 25
 # what the compiled loop costs, in multiply-adds of a large product: a slot and a pair of slots
-SLOT_COST, PAIR_COST = 64, 4
+SLOT_COST, PAIR_COST = 36, 1
 # steps are compared as float32, which has all integers up to here
 MOST_IMAGES = 1 << 24
 

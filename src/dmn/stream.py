@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dmn.dynamic_memory import Schedule, write_schedule
-from dmn.errors import ConfigError
+from dmn.errors import ConfigError, FeatureError
 from dmn.inputs import check_lengths, check_order, check_positive
 from dmn.recording import (
     BLOCK,
@@ -183,12 +183,15 @@ def evaluate_many(
     betas: Sequence[float] | None = None,
     block_size: int = BLOCK,
     num_threads: int | None = None,
+    out: Tensor | None = None,
 ) -> ManyResult:
     """Evaluate all combinations of stream orders, memory lengths and betas at once.
 
     Text prediction and the products of an order serve all lengths and betas: under the entry
     rule `entropy` a memory of length l is the l first of a longer one (section 12). `lengths`
-    and `betas` default to the network's own. Raises FeatureError, ConfigError.
+    and `betas` default to the network's own. The dynamic answers go to `out` [orders, lengths,
+    betas, N, C] if given: fresh memory for so many can cost more than they do. Raises
+    FeatureError, ConfigError.
     """
     wanted = _many_lengths(network, lengths)
     sharpness = tuple(
@@ -199,7 +202,7 @@ def evaluate_many(
         text = room(network, N, network.classes)
         stream = open_stream(network, views, None, pool, text)
         shape = (len(orders), len(wanted), len(sharpness), N, network.classes)
-        dynamic = room(network, *shape)
+        dynamic = room(network, *shape) if out is None else _checked_out(network, shape, out)
         rows = [check_order(order, N) for order in orders]
         schedules = [_schedules(network, stream, order, wanted) for order in rows]
         if network.device.type != "cpu" or not _cross(
@@ -221,6 +224,18 @@ def evaluate_many(
         wanted,
         sharpness,
     )
+
+
+def _checked_out(network: DualMemoryNetwork, shape: tuple[int, ...], out: Tensor) -> Tensor:
+    needed = (shape, network.dtype, network.device.type)
+    given = (tuple(out.shape), out.dtype, out.device.type)
+    if given != needed or not out.is_contiguous():
+        kind = "" if out.is_contiguous() else ", not contiguous"
+        raise FeatureError(
+            f"out is {list(given[0])} {given[1]} on {given[2]}{kind}; "
+            f"needed is a contiguous {list(shape)} {needed[1]} on {needed[2]}"
+        )
+    return out
 
 
 def _many_lengths(network: DualMemoryNetwork, lengths: Sequence[int] | None) -> tuple[int, ...]:

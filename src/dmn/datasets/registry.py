@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dmn.errors import ConfigError, nearest
 from dmn.layered_yaml import merge, read_yaml
-
-if TYPE_CHECKING:
-    from dmn.config import Config
 
 ENTRIES = Path(__file__).parent / "entries"
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -212,13 +209,3 @@ def find_dataset(name: str, registry: Mapping[str, DatasetEntry]) -> DatasetEntr
     if name not in registry:
         raise ConfigError(f"unknown data set {name!r}; {nearest(name, registry)}")
     return registry[name]
-
-
-def training_schedule(config: Config, dataset: str, shots: int) -> tuple[float, int]:
-    """Return learning rate and epochs: the configuration's, else the paper's."""
-    rate, epochs = config.training.learning_rate, config.training.epochs
-    if rate is None or epochs is None:
-        entry = find_dataset(dataset, load_registry(config.download.registry))
-        paper = entry.training_setting(shots)
-        rate, epochs = rate or paper.learning_rate, epochs or paper.epochs
-    return rate, epochs

@@ -62,7 +62,7 @@ class EncoderTraining(_Settings):
 
     architecture: SmallClip = Field(SmallClip(), description="the network")
     glyphs: GlyphSettings = Field(GlyphSettings(), description="how glyphs are drawn")
-    steps: int = Field(400, ge=1, le=1_000_000, description="optimiser steps")
+    steps: int = Field(250, ge=1, le=1_000_000, description="optimiser steps")
     batch: int = Field(128, ge=2, le=65536, description="glyph images of a step")
     captions: int = Field(64, ge=2, le=65536, description="captions of a step")
     lr: float = Field(2e-3, gt=0, le=1, description="peak learning rate")

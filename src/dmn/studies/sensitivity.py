@@ -134,33 +134,22 @@ def train(
     leave_one_out: bool | None = None,
 ) -> Projections:
     """Train projections on the shots of a cell as the pipeline does, at another kind or place."""
-    import torch
-
-    from dmn.datasets.registry import training_schedule
+    from dmn import configured_training
     from dmn.projections import Projections
-    from dmn.randomness import generator
-    from dmn.training import train_projections
 
     assert data.train is not None
-    rate, epochs = training_schedule(config, data.dataset, cell.shots)
-    result = train_projections(
-        torch.from_numpy(data.text),
-        torch.from_numpy(np.ascontiguousarray(data.train[:, : cell.shots])),
+    result = configured_training.train(
+        config,
+        data.dataset,
+        data.text,
+        data.train[:, : cell.shots],
+        logit_scale=data.logit_scale,
+        seed=cell.training_seed or 0,
         kind=kind,  # type: ignore[arg-type]
         position=position,
-        learning_rate=rate,
-        epochs=epochs,
-        batch_size=config.training.batch_size,
-        weight_decay=config.training.weight_decay,
-        leave_one_out=config.training.leave_one_out if leave_one_out is None else leave_one_out,
-        beta=config.model.beta,
-        logit_scale=data.logit_scale,
-        generator=generator(cell.training_seed or 0, "training", cell.shots),
-        dtype=getattr(torch, config.numerics.dtype),
-        device=config.numerics.device,
+        leave_one_out=leave_one_out,
     )
-    # rounded as the pipeline's artifact is
-    tensors = {n: t.to("cpu", torch.float32) for n, t in result.projections.tensors().items()}
+    tensors = configured_training.rounded(result.projections)
     return (Projections.bias if kind == "bias" else Projections.linear)(**tensors)
 
 
