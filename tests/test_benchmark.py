@@ -22,7 +22,7 @@ def test_the_quick_benchmark_writes_tables_and_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "benchmark.svg").stat().st_size > 1000
     assert pd.read_csv(tmp_path / "many.csv").orders.tolist() == [10]
     growth = pd.read_csv(tmp_path / "growth.csv")
-    assert growth.N.tolist() == [100, 1000, 185, 1850]
+    assert growth.N.tolist() == [500, 5000, 1850, 18500]
 
 
 def test_the_full_grid_covers_all_sizes() -> None:
