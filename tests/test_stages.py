@@ -12,11 +12,11 @@ import pytest
 from dmn import paths
 from dmn.artifacts import read_json, read_tensors, write_tensors
 from dmn.errors import ArtifactError
-from dmn.stages.evaluation import Inputs
+from dmn.shots import read_shots
 from dmn.stages.features import drawn_rows
 from dmn.stages.memory import main as memory_main
-from dmn.stages.memory import read_shots
 from dmn.study import sample_name, split_sample_name
+from dmn.study_inputs import Inputs
 
 STAGES = [
     "download",

@@ -105,7 +105,7 @@ def main() -> None:
 
     import torch
 
-    from dmn.stages.evaluation import Inputs, read_data
+    from dmn.study_inputs import Inputs, read_data
 
     torch.set_num_threads(config.numerics.threads)
     data = read_data(Inputs(files), config, arguments.split)

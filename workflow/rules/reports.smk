@@ -61,6 +61,8 @@ rule page:
 
 rule run_config:
     """Keep the whole resolved configuration beside the reports."""
+    input:
+        code=sources("dmn.config.__main__"),
     output:
         paths.RUN_CONFIG,
     log:
@@ -76,7 +78,8 @@ rule run_config:
 rule study_manifest:
     """Hash the tables and figures of one study; check with: sha256sum --check reports/<study>"""
     input:
-        lambda wildcards: TARGETS.study_files(wildcards.study),
+        files=lambda wildcards: TARGETS.study_files(wildcards.study),
+        code=sources("dmn.manifest"),
     output:
         paths.STUDY_MANIFEST,
     log:
@@ -86,13 +89,14 @@ rule study_manifest:
     message:
         "Hash the files of {output}"
     shell:
-        "python -m dmn.manifest --out {output:q} --files {input:q} 2>&1 | tee {log:q}"
+        "python -m dmn.manifest --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
     """Hash every artifact and report; check with: sha256sum --check reports/all"""
     input:
         TARGETS.reports() + TARGETS.data(),
+        code=sources("dmn.manifest"),
     output:
         paths.MANIFEST,
     log:
