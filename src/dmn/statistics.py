@@ -130,22 +130,32 @@ def discordant(correct: np.ndarray, correct_control: np.ndarray) -> tuple[int, i
 
 
 def _summary(group: pd.DataFrame, value: str) -> dict[str, Any]:
-    counts = {n: int(group[s].nunique()) for n, s in zip(COUNTS, SEEDS, strict=True)}
+    seeds = {seed: pd.factorize(group[seed])[0] for seed in SEEDS}
+    values = group[value].to_numpy(dtype=np.float64)
+    counts = {n: int(seeds[s].max()) + 1 for n, s in zip(COUNTS, SEEDS, strict=True)}
     for seed, name in SEEDS.items():
-        levels = _level_means(group, seed, value)
+        levels = _level_means(values, seeds, seed)
         if len(levels) > 1 and np.ptp(levels) > SAME * max(1.0, float(np.abs(levels).max())):
             mean, low, high = t_interval(levels)
             return {"mean": mean, "low": low, "high": high, **counts, "over": name}
-    mean = float(_level_means(group, "split_seed", value).mean())
+    mean = float(_level_means(values, seeds, "split_seed").mean())
     return {"mean": mean, "low": np.nan, "high": np.nan, **counts, "over": "nothing"}
 
 
-def _level_means(group: pd.DataFrame, seed: str, value: str) -> np.ndarray:
-    """Return one mean a level of `seed`; inside a level each other seed's levels weigh the same."""
-    kept = [s for s in SEEDS if s != seed]
-    means = group.groupby([seed, kept[0], kept[1]], sort=False)[value].mean()
-    means = means.groupby(level=[0, 1], sort=False).mean()
-    return means.groupby(level=0, sort=False).mean().to_numpy()
+def _level_means(values: np.ndarray, seeds: Mapping[str, np.ndarray], seed: str) -> np.ndarray:
+    """Return one mean a level of `seed`; inside a level each other seed's levels weigh the same.
+
+    values [M]; seeds: the level of each value [M], as whole numbers from 0.
+    """
+    first, second = (levels for name, levels in seeds.items() if name != seed)
+    outer, inner = int(first.max()) + 1, int(second.max()) + 1
+    cell = (seeds[seed] * outer + first) * inner + second
+    # means of equal cells, then of the cells of a pair of seeds, then of those of a level
+    for size in (inner, outer, 1):
+        known, place = np.unique(cell, return_inverse=True)
+        values = np.bincount(place, weights=values) / np.bincount(place)
+        cell = known // size
+    return values
 
 
 def _union(*names: Iterable[str]) -> list[str]:
