@@ -93,6 +93,13 @@ def test_every_internal_link_has_a_target_and_ids_are_unique(outline: Outline) -
     assert {link.removeprefix("#") for link in links} <= set(map(str, ids))
 
 
+def test_the_main_results_come_first(folder: Path, summary: Summary) -> None:
+    changes = ({"study": name, "title": name, "figures": []} for name in ("zz", "main"))
+    others = [summary.model_copy(update=change) for change in changes]
+    shown = render(others, FACTS, folder)
+    assert shown.index(">main</h2>") < shown.index(">zz</h2>")
+
+
 def test_text_from_data_is_escaped(page: str, outline: Outline) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page

@@ -80,7 +80,8 @@ def write_page(summaries: Sequence[Summary], facts: RunFacts, path: Path | str) 
 
 
 def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
-    """Return the page as HTML; `folder` holds the studies' folders."""
+    """Return the page as HTML, the main results first; `folder` holds the studies' folders."""
+    summaries = sorted(summaries, key=lambda summary: summary.study != "main")
     style, script = _text("page.css"), _text("page.js")
     figures = iter(range(1, 1 + sum(len(s.figures) for s in summaries)))
     tables = iter(range(1, 1 + sum(len(s.tables) for s in summaries)))
