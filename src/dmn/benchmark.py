@@ -284,6 +284,8 @@ def run(out: Path, quick: bool, devices: Sequence[str]) -> None:
     """Measure all; write benchmark.csv, many.csv, growth.csv, benchmark.md and benchmark.svg."""
     import pandas as pd
 
+    sizes = QUICK if quick else GRID
+    dimension = sizes["dimensions"][0]
     rows, many, growth = [], [], []
     for device in devices:
         for case in grid(quick):
@@ -293,20 +295,19 @@ def run(out: Path, quick: bool, devices: Sequence[str]) -> None:
                 *case, rows[-1]["blocked_ms"], rows[-1]["ratio"], rows[-1]["share_of_rate"],
             )  # fmt: skip
         for classes in QUICK["classes"][:1] if quick else (37, 1000):
-            images, dimension = images_of(classes, quick), 64 if quick else 512
-            many.append(measure_many(classes, dimension, images, device, quick))
+            many.append(measure_many(classes, dimension, images_of(classes, quick), device, quick))
             LOG.info("C=%d: ten orders, four lengths: %.1f times one", classes, many[-1]["ratio"])
-        for classes in (QUICK if quick else GRID)["classes"]:
-            growth += measure_growth(classes, 64 if quick else 512, device, quick)
+        for classes in sizes["classes"]:
+            growth += measure_growth(classes, dimension, device, quick)
             LOG.info("C=%d: 10 N costs %.1f times N", classes, growth[-1]["times_the_first"])
-    table, orders, sizes = pd.DataFrame(rows), pd.DataFrame(many), pd.DataFrame(growth)
+    table, orders, grown = pd.DataFrame(rows), pd.DataFrame(many), pd.DataFrame(growth)
     artifacts.write_rows(out / "benchmark.csv", table)
     artifacts.write_rows(out / "many.csv", orders)
-    artifacts.write_rows(out / "growth.csv", sizes)
-    artifacts.write_text(out / "benchmark.md", markdown(table, orders, sizes))
+    artifacts.write_rows(out / "growth.csv", grown)
+    artifacts.write_text(out / "benchmark.md", markdown(table, orders, grown))
     first = devices[0]
     with artifacts.atomic(out / "benchmark.svg") as temporary:
-        drawn = figure(table[table.device == first], sizes[sizes.device == first])
+        drawn = figure(table[table.device == first], grown[grown.device == first])
         drawn.savefig(temporary, format="svg")
 
 

@@ -24,9 +24,9 @@ def training_schedule(config: Config, dataset: str, shots: int) -> tuple[float, 
 
 def train(
     config: Config,
-    dataset: str,
     text: np.ndarray,
     shots_views: np.ndarray,
+    schedule: tuple[float, int],
     *,
     logit_scale: float,
     seed: int,
@@ -34,9 +34,11 @@ def train(
     position: str | None = None,
     leave_one_out: bool | None = None,
 ) -> TrainingResult:
-    """Train on text [C, D] and the shots' views [C, K, V, D]; None takes the configuration's."""
-    shots = shots_views.shape[1]
-    rate, epochs = training_schedule(config, dataset, shots)
+    """Train on text [C, D] and the shots' views [C, K, V, D]; None takes the configuration's.
+
+    schedule: learning rate and epochs, see `training_schedule`.
+    """
+    rate, epochs = schedule
     hidden = config.training.leave_one_out if leave_one_out is None else leave_one_out
     return train_projections(
         torch.from_numpy(text),
@@ -50,7 +52,7 @@ def train(
         leave_one_out=hidden,
         beta=config.model.beta,
         logit_scale=logit_scale,
-        generator=generator(seed, "training", shots),
+        generator=generator(seed, "training", shots_views.shape[1]),
         dtype=getattr(torch, config.numerics.dtype),
         device=config.numerics.device,
     )

@@ -31,26 +31,26 @@ def main() -> None:
     torch.set_num_threads(config.numerics.threads)
     text = read_tensors(arguments.text)["text"]
     logit_scale = read_tensor_metadata(arguments.text)["logit_scale"]
+    shared = {name: sha256(getattr(arguments, name)) for name in ("text", "train")}
     jobs = zip(arguments.memory, arguments.weights, arguments.curves, strict=True)
     for memory, weights, curve in jobs:
         shots = read_tensors(memory)["memory"].shape[1] - 1
+        rate, epochs = training_schedule(config, arguments.dataset, shots)
         result = train(
             config,
-            arguments.dataset,
             text,
             read_shots(arguments.train, shots),
+            (rate, epochs),
             logit_scale=logit_scale,
             seed=int(arguments.seed),
             kind=arguments.kind,
         )
-        rate, epochs = training_schedule(config, arguments.dataset, shots)
-        files = {"text": arguments.text, "train": arguments.train, "memory": memory}
         facts = {
             "kind": arguments.kind,
             "position": config.model.position,
             "learning_rate": rate,
             "epochs": epochs,
-            "inputs": {name: sha256(file) for name, file in files.items()},
+            "inputs": shared | {"memory": sha256(memory)},
         }
         tensors = {name: t.numpy() for name, t in rounded(result.projections).items()}
         write_tensors(weights, tensors, facts)

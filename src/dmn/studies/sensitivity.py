@@ -140,9 +140,9 @@ def train(
     assert data.train is not None
     result = configured_training.train(
         config,
-        data.dataset,
         data.text,
         data.train[:, : cell.shots],
+        configured_training.training_schedule(config, data.dataset, cell.shots),
         logit_scale=data.logit_scale,
         seed=cell.training_seed or 0,
         kind=kind,  # type: ignore[arg-type]
