@@ -3,11 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from dmn.encoders.clip import build_small
 from dmn.encoders.pretrain import (
     CAPTIONS,
+    _batch,
+    _optimiser,
     _rate,
+    _rounded,
     _Vocabulary,
     captions,
     contrast,
@@ -37,6 +41,27 @@ def test_equal_settings_give_equal_weights(trained):
     assert all((again.weights[name] == value).all() for name, value in trained.weights.items())
     other = pretrain(TINY.model_copy(update={"seed": 1, "steps": 1}))
     assert (other.weights["visual.conv1.weight"] != trained.weights["visual.conv1.weight"]).any()
+
+
+def test_towers_side_by_side_give_the_weights_of_a_plain_loop(trained):
+    model = build_small(TINY.architecture).to(torch.float64)
+    initialise(model, generator(TINY.seed, "encoder-weights"), TINY.logit_scale)
+    words = _Vocabulary(model)
+    optimiser = _optimiser(model, words, TINY)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    model.train()
+    for step in range(TINY.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, TINY)
+        batch = _batch(words, TINY, step)
+        seen = functional.normalize(model.encode_image(batch.images), dim=-1)
+        said = functional.normalize(words.encode(model, batch.rows), dim=-1)
+        optimiser.zero_grad()
+        contrast(TINY.logit_scale * seen @ said.T, batch.same).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, TINY.clip)
+        optimiser.step()
+    plain = _rounded(model, words)
+    assert all(np.array_equal(plain[name], value) for name, value in trained.weights.items())
 
 
 def test_the_loss_falls(trained):

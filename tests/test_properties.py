@@ -17,7 +17,7 @@ from dmn.dynamic_memory import ENTRY_RULES
 from dmn.errors import FeatureError
 from dmn.projections import POSITIONS
 from dmn.readout import READOUTS
-from dmn.recording import Workers, open_stream, room
+from dmn.recording import Reading, Workers, open_stream, room
 from dmn.stream import evaluate_many, schedule_of
 from network_cases import Case
 
@@ -179,22 +179,22 @@ def test_tensor_operations_alone_give_the_same_answers(case: Case) -> None:
     stream = open_stream(network, case.stream)
     schedule = schedule_of(network, stream)
     lengths = [0, 1, schedule.memory_ids.shape[1] + 1] if network.entry_rule == "entropy" else [90]
+    reading = Reading(
+        network.fixed,
+        stream.table,
+        stream.x,
+        schedule,
+        stream.entropy,
+        network.projections,
+        network.readout,
+        betas=[1.0, 4.0],
+        logit_scale=8.0,
+        lengths=lengths,
+        delay=int(not network.update_before_read),
+    )
     answers = []
     for make in (BlockReader, BatchedReader):
-        reader = make(
-            network.fixed,
-            stream.table,
-            stream.x,
-            schedule,
-            stream.entropy,
-            network.projections,
-            readout=network.readout,
-            betas=[1.0, 4.0],
-            logit_scale=8.0,
-            lengths=lengths,
-            delay=int(not network.update_before_read),
-            pool=Workers(1),
-        )
+        reader = make(reading, Workers(1))
         found = room(network, 2, len(lengths), 70, network.classes)
         for start, stop in ((0, 30), (30, 70)):
             reader.read(start, stop, found[:, :, start:stop])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dmn.dynamic_memory import Schedule
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.recording import Workers
+from dmn.recording import Reading, Workers
 
 # elements of the largest scratch tensor: 0.5 GB in float32
 BUDGET = 1 << 27
@@ -31,31 +29,17 @@ class Slots(NamedTuple):
 
 
 class BatchedReader:
-    """Same answers as `dmn.blocked.BlockReader`, within rounding; see there for the arguments."""
+    """Same answers as `dmn.blocked.BlockReader`, within rounding."""
 
-    def __init__(
-        self,
-        fixed: Tensor,
-        table: Tensor,
-        x: Tensor,
-        schedule: Schedule | None,
-        entropy: np.ndarray,
-        projections: Projections,
-        *,
-        readout: str,
-        betas: Sequence[float],
-        logit_scale: float,
-        lengths: Sequence[int],
-        delay: int,
-        pool: Workers | None = None,
-    ) -> None:
+    def __init__(self, reading: Reading, pool: Workers | None = None) -> None:
         del pool  # the device has its own
-        self.C, self.F, self.D = fixed.shape
-        self.table, self.x, self.readout = table, x, readout
-        self.scale, self.lengths, self.delay = logit_scale, list(lengths), delay
-        self.betas = list(betas) if readout == "similarity" else [0.0]
-        plain = readout != "similarity"
-        self.projections = Projections(projections.kind) if plain else projections
+        reading = reading.for_readout()
+        schedule, entropy = reading.schedule, reading.entropy
+        self.C, self.F, self.D = reading.fixed.shape
+        self.table, self.x, self.readout = reading.table, reading.x, reading.readout
+        self.scale, self.lengths = reading.logit_scale, list(reading.lengths)
+        self.betas, self.delay = list(reading.betas), reading.delay
+        self.projections = reading.projections
         stored = np.zeros(0, np.int64) if schedule is None else schedule.stored
         label = stored if schedule is None else schedule.label[stored]
         by_class = np.lexsort((stored, entropy[stored], label))

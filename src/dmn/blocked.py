@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -13,10 +12,11 @@ from torch import Tensor
 
 from dmn.biases import Biases
 from dmn.dynamic_memory import Schedule
+from dmn.inputs import scalar_type
 from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.recording import Workers
+from dmn.recording import Reading, Workers
 from dmn.text import (
     COLUMNS,
     LEAST_ROWS,
@@ -65,43 +65,24 @@ class Linear(NamedTuple):
 class BlockReader:
     """Reads the dynamic memory of a whole stream, or the static memory, for blocks of images.
 
-    fixed [C, F, D]: slots that are always seen; table [C*F + N, D]: these and the stream;
-    x [N, D]: the images that ask; schedule None: no slot beyond the fixed ones. Blocks must be
-    read in stream order, because a block leaves the products of its new slots to the next.
+    Blocks must be read in stream order, because a block leaves the products of its new slots to
+    the next.
     """
 
-    def __init__(
-        self,
-        fixed: Tensor,
-        table: Tensor,
-        x: Tensor,
-        schedule: Schedule | None,
-        entropy: np.ndarray,
-        projections: Projections,
-        *,
-        readout: str,
-        betas: Sequence[float],
-        logit_scale: float,
-        lengths: Sequence[int],
-        delay: int,
-        pool: Workers,
-    ) -> None:
-        self.C, self.F, self.D = fixed.shape
-        self.table, self.x, self.pool = table, x, pool
-        self.dtype = table.dtype
-        self.scalar = np.float64 if self.dtype == torch.float64 else np.float32
-        self.betas = [self.scalar(beta) for beta in betas]
-        self.scale = self.scalar(logit_scale)
-        self.lengths = np.asarray(lengths, dtype=self.scalar)
-        self.delay = delay
-        self.readout = readout
-        if readout != "similarity":
-            self.betas = [self.scalar(0)]
-            projections = Projections(projections.kind)
-        self._members(schedule, entropy)
-        self.linear = self._linear(projections)
-        self.biases = Biases.of(projections, table, x, self._row_class())
-        self._gram(fixed, projections)
+    def __init__(self, reading: Reading, pool: Workers) -> None:
+        reading = reading.for_readout()
+        self.C, self.F, self.D = reading.fixed.shape
+        self.table, self.x, self.pool = reading.table, reading.x, pool
+        self.dtype = self.table.dtype
+        self.scalar = scalar_type(self.dtype)
+        self.betas = [self.scalar(beta) for beta in reading.betas]
+        self.scale = self.scalar(reading.logit_scale)
+        self.lengths = np.asarray(reading.lengths, dtype=self.scalar)
+        self.delay, self.readout = reading.delay, reading.readout
+        self._members(reading.schedule, reading.entropy)
+        self.linear = self._linear(reading.projections)
+        self.biases = Biases.of(reading.projections, self.table, self.x, self._row_class())
+        self._gram(reading.fixed, reading.projections)
         self.left, self.right = self._operands()
         self.local = threading.local()
 

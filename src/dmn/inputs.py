@@ -13,6 +13,11 @@ from dmn.errors import ConfigError, FeatureError
 ROWS = 4096
 
 
+def scalar_type(dtype: torch.dtype) -> type[np.floating]:
+    """Return numpy's type of a number in one of the network's two dtypes."""
+    return np.float64 if dtype == torch.float64 else np.float32
+
+
 def as_tensor(value: object, what: str) -> Tensor:
     """Return `value` (tensor, array or nested lists) as a tensor of floats, without a copy."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dmn.dynamic_memory import Schedule
 from dmn.errors import FeatureError
-from dmn.inputs import as_views, check_order, selected_views
+from dmn.inputs import as_views, check_order, scalar_type, selected_views
+from dmn.projections import Projections
 from dmn.text import normalise, predict
 
 if TYPE_CHECKING:
@@ -47,6 +48,34 @@ class Stream:
     def x(self) -> Tensor:
         """Return view 0 of each image [N, D], in stream order."""
         return self.table[self.offset :]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader reads, and how.
+
+    fixed [C, F, D]: slots that are always seen; table [C*F + N, D]: these and the stream;
+    x [N, D]: the images that ask; schedule None: no slot beyond the fixed ones; entropy [N].
+    lengths ascend, the schedule's own last; delay 1: an image enters after it is answered.
+    """
+
+    fixed: Tensor
+    table: Tensor
+    x: Tensor
+    schedule: Schedule | None
+    entropy: np.ndarray
+    projections: Projections
+    readout: str
+    betas: Sequence[float]
+    logit_scale: float
+    lengths: Sequence[int]
+    delay: int = 0
+
+    def for_readout(self) -> Reading:
+        """Return the same without projections and betas where its readout has no use for them."""
+        if self.readout == "similarity":
+            return self
+        return replace(self, betas=[0.0], projections=Projections(self.projections.kind))
 
 
 class Reader(Protocol):
@@ -86,9 +115,7 @@ def room(network: DualMemoryNetwork, *shape: int) -> Tensor:
     """
     if network.device.type != "cpu":
         return torch.empty(*shape, dtype=network.dtype, device=network.device)
-    return torch.from_numpy(
-        np.empty(shape, np.float64 if network.dtype == torch.float64 else np.float32)
-    )
+    return torch.from_numpy(np.empty(shape, scalar_type(network.dtype)))
 
 
 def blocks(count: int, size: int) -> list[tuple[int, int]]:
@@ -115,7 +142,7 @@ def open_stream(
     table = room(network, len(fixed) + N, network.dimension)
     table[: len(fixed)] = fixed
     label = np.empty(N, np.int64)
-    entropy = np.empty(N, np.float64 if network.dtype == torch.float64 else np.float32)
+    entropy = np.empty(N, scalar_type(network.dtype))
 
     def task(span: tuple[int, int]) -> None:
         start, stop = span
@@ -169,20 +196,20 @@ def dynamic_reader(
     betas: Sequence[float] | None = None,
 ) -> Reader:
     """Return a reader of the dynamic memory for ascending `lengths`, the schedule's own last."""
-    return _reader_class(network)(
+    reading = Reading(
         network.fixed,
         stream.table,
         stream.x,
         schedule,
         stream.entropy,
         network.projections,
-        readout=network.readout,
-        betas=[network.beta] if betas is None else betas,
-        logit_scale=network.logit_scale,
-        lengths=lengths,
+        network.readout,
+        [network.beta] if betas is None else betas,
+        network.logit_scale,
+        lengths,
         delay=0 if network.update_before_read else 1,
-        pool=pool,
     )
+    return _reader_class(network)(reading, pool)
 
 
 def static_reader(
@@ -194,20 +221,19 @@ def static_reader(
     """Return a reader of the static memory, which is always read by similarity."""
     if network.static is None:
         raise FeatureError("there is no static memory in zero-shot; give shots [C, K, D]")
-    return _reader_class(network)(
+    reading = Reading(
         network.static,
         network.static.reshape(-1, network.dimension),
         stream.x,
         None,
         stream.entropy,
         network.projections,
-        readout="similarity",
-        betas=[network.beta] if betas is None else betas,
-        logit_scale=network.logit_scale,
-        lengths=[0],
-        delay=0,
-        pool=pool,
+        "similarity",
+        [network.beta] if betas is None else betas,
+        network.logit_scale,
+        [0],
     )
+    return _reader_class(network)(reading, pool)
 
 
 def _reader_class(network: DualMemoryNetwork) -> Any:

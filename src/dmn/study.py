@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dmn.config import Config, Section
+from dmn.config import Config
 from dmn.randomness import generator
+from dmn.strict import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Need = Literal["few_shot", "projection", "shifts", "images"]
 
 
-class StudySettings(Section):
+class StudySettings(Strict):
     """Base of the settings of a study."""
 
 

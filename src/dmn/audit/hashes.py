@@ -78,7 +78,7 @@ def check_lock(root: Path) -> Check:
     """Compare what the lock says was made, and from what, with what is here."""
     if not (root / LOCK).is_file():
         return Check("hashes in dvc.lock", "note", f"there is no {LOCK}; dvc repro writes it")
-    stage = read_yaml(root / LOCK).get("stages", {}).get(STAGE)
+    stage = read_yaml(root / LOCK, "the lock file").get("stages", {}).get(STAGE)
     if stage is None:
         return Check("hashes in dvc.lock", "fail", f"{LOCK} has no stage {STAGE}; run dvc repro")
     ignored = _ignored(root)

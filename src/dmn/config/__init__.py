@@ -5,6 +5,6 @@
 """
 
 from dmn.config.loading import from_argument, load, study_settings
-from dmn.config.model import Config, Section, study_names
+from dmn.config.model import Config, study_names
 
-__all__ = ["Config", "Section", "from_argument", "load", "study_names", "study_settings"]
+__all__ = ["Config", "from_argument", "load", "study_names", "study_settings"]

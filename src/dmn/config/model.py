@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
 from dmn.seeds import SeedEntry, all_seeds
+from dmn.strict import Strict
 
 Setting = Literal["zero_shot", "training_free", "few_shot"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]
@@ -17,13 +18,7 @@ Seed = Annotated[int, Field(ge=0)]
 MAX_VALIDATION_SHOTS = 4
 
 
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Seeds(Section):
+class Seeds(Strict):
     """Three different things: which shots, which order, which training draw.
 
     An entry of split or order is a seed or a range a-b, and one job of each study: add entries.
@@ -47,7 +42,7 @@ class Seeds(Section):
         return entries
 
 
-class Download(Section):
+class Download(Strict):
     """Where archives come from."""
 
     mirror: str | None = Field(
@@ -61,7 +56,7 @@ class Download(Section):
     retries: int = Field(4, ge=0, le=20, description="tries after the first, for each source")
 
 
-class Splits(Section):
+class Splits(Strict):
     """Few-shot sampling."""
 
     sampling: Literal["nested", "authors"] = Field(
@@ -87,7 +82,7 @@ class Views(ViewSettings):
     )
 
 
-class Prompts(Section):
+class Prompts(Strict):
     """What is said to the text encoder."""
 
     kind: Literal["single", "templates", "cupl", "both"] = Field(
@@ -95,7 +90,7 @@ class Prompts(Section):
     )
 
 
-class Model(Section):
+class Model(Strict):
     """The Dual Memory Network (docs/method.md)."""
 
     length: int = Field(50, ge=1, description="L, slots of a class in the dynamic memory")
@@ -112,7 +107,7 @@ class Model(Section):
     )
 
 
-class Training(Section):
+class Training(Strict):
     """Training of the projections on cached features (docs/method.md, section 9)."""
 
     learning_rate: float | None = Field(
@@ -126,7 +121,7 @@ class Training(Section):
     )
 
 
-class Fusion(Section):
+class Fusion(Strict):
     """Weights of text, dynamic and static prediction."""
 
     fixed: tuple[float, float, float] = Field(
@@ -139,7 +134,7 @@ class Fusion(Section):
     )
 
 
-class Corruptions(Section):
+class Corruptions(Strict):
     """Distribution shifts made from the test images."""
 
     kinds: list[str] = Field(
@@ -150,7 +145,7 @@ class Corruptions(Section):
     )
 
 
-class Numerics(Section):
+class Numerics(Strict):
     """How numbers are computed; artifacts are rounded at their boundary (docs/exactness.md)."""
 
     device: str = Field("cpu", description="cpu, cuda or cuda:1")
@@ -171,7 +166,7 @@ def study_names() -> list[str]:
     return sorted(p.stem for p in folder.glob("[a-z]*.py"))
 
 
-class Config(Section):
+class Config(Strict):
     """The whole run. The defaults are the embedded demo."""
 
     datasets: list[str] = Field(["digits"], min_length=1, description="names in the registry")

@@ -11,22 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dmn.errors import ConfigError, nearest
 from dmn.layered_yaml import merge, read_yaml
+from dmn.strict import Strict
 
 ENTRIES = Path(__file__).parent / "entries"
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-class Facts(BaseModel):
-    """Base of the registry's models: unknown keys are refused, values are not changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RemoteFile(Facts):
+class RemoteFile(Strict):
     """One file as its home publishes it."""
 
     name: str = Field(pattern=FILE_NAME)
@@ -56,7 +51,7 @@ class RemoteFile(Facts):
         return self.bytes or self.about_bytes or 0
 
 
-class Sizes(Facts):
+class Sizes(Strict):
     """Images in each split, None where not fixed by the data set."""
 
     train: int | None = Field(None, ge=0)
@@ -64,7 +59,7 @@ class Sizes(Facts):
     test: int | None = Field(None, ge=0)
 
 
-class Layout(Facts):
+class Layout(Strict):
     """Where the images stand inside the archives (see `dmn.datasets.layouts`)."""
 
     kind: Literal["split_file", "aircraft", "imagenet", "class_folders"]
@@ -72,7 +67,7 @@ class Layout(Facts):
     folders: Literal["wnid", "index"] = Field("wnid", description="what class folders are called")
 
 
-class TrainingSetting(Facts):
+class TrainingSetting(Strict):
     """The paper's learning rate and epochs for some numbers of shots."""
 
     shots: tuple[int, ...]
@@ -80,7 +75,7 @@ class TrainingSetting(Facts):
     epochs: int = Field(ge=1)
 
 
-class DatasetEntry(Facts):
+class DatasetEntry(Strict):
     """All that is known of one data set before a byte of it is downloaded."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")

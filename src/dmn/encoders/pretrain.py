@@ -1,13 +1,16 @@
 """Contrastive pretraining of the embedded CLIP on glyphs with captions.
 
 In float64, with the final weights rounded to float16: the last bits, in which instruction sets
-and numbers of threads differ, are then gone from the result.
+differ, are then gone from the result. The two towers run beside each other, each on one thread,
+so that no sum depends on the number of cores.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +45,15 @@ CAPTIONS = (
     "a scan of the digit {word}.",
     "a scan of a handwritten {number}.",
 )
+
+
+@dataclass
+class Batch:
+    """One step's glyphs `[B, 3, H, W]` and captions, by row; same `[B, P]` says which belong."""
+
+    images: Tensor
+    rows: Tensor
+    same: Tensor
 
 
 @dataclass
@@ -116,15 +128,19 @@ def pretrain(settings: EncoderTraining) -> Pretrained:
     optimiser = _optimiser(model, words, settings)
     history = []
     model.train()
-    for step in range(settings.steps):
-        rate = _rate(step, settings)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss = _step(model, words, optimiser, settings, step)
-        if step % 10 == 0 or step == settings.steps - 1:
-            history.append({"step": step, "loss": round(loss, 4), "lr": round(rate, 8)})
-        if (step + 1) % REPORT_EVERY == 0:
-            LOGGER.info("pretraining: step %d of %d, loss %.3f", step + 1, settings.steps, loss)
+    beside = ThreadPoolExecutor(
+        1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+    )
+    with beside:
+        for step, batch in enumerate(_batches(words, settings, beside)):
+            rate = _rate(step, settings)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            loss = _step(model, words, optimiser, settings, batch, beside)
+            if step % 10 == 0 or step == settings.steps - 1:
+                history.append({"step": step, "loss": round(loss, 4), "lr": round(rate, 8)})
+            if (step + 1) % REPORT_EVERY == 0:
+                LOGGER.info("pretraining: step %d of %d, loss %.3f", step + 1, settings.steps, loss)
     return Pretrained(_rounded(model, words), history)
 
 
@@ -147,23 +163,45 @@ def _rate(step: int, settings: EncoderTraining) -> float:
     return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - settings.warmup) / span))
 
 
+def _batches(words: _Vocabulary, settings: EncoderTraining, beside: Executor) -> Iterator[Batch]:
+    """Yield the batch of each step; the next one is drawn meanwhile."""
+    upcoming = beside.submit(_batch, words, settings, 0)
+    for step in range(settings.steps):
+        batch = upcoming.result()
+        if step + 1 < settings.steps:
+            upcoming = beside.submit(_batch, words, settings, step + 1)
+        yield batch
+
+
+def _batch(words: _Vocabulary, settings: EncoderTraining, step: int) -> Batch:
+    draws = generator(settings.seed, "encoder-batch", step)
+    digits = draws.integers(10, size=settings.batch)
+    images = glyph_batch(digits, settings, draws).to(words.table.dtype)
+    rows = draws.choice(len(words.digits), settings.captions, replace=False)
+    same = digits[:, None] == words.digits[rows][None, :]
+    return Batch(images, torch.from_numpy(rows), torch.from_numpy(same))
+
+
 def _step(
     model: CLIP,
     words: _Vocabulary,
     optimiser: torch.optim.AdamW,
     settings: EncoderTraining,
-    step: int,
+    batch: Batch,
+    beside: Executor,
 ) -> float:
-    draws = generator(settings.seed, "encoder-batch", step)
-    digits = draws.integers(10, size=settings.batch)
-    images = glyph_batch(digits, settings, draws).to(model.logit_scale.dtype)
-    rows = torch.from_numpy(draws.choice(len(words.digits), settings.captions, replace=False))
-    seen = functional.normalize(model.encode_image(images), dim=-1)
-    said = functional.normalize(words.encode(model, rows), dim=-1)
-    same = torch.from_numpy(digits[:, None] == words.digits[rows.numpy()][None, :])
-    loss = contrast(settings.logit_scale * seen @ said.T, same)
+    """Take one step, the text tower on another thread than the image tower; return the loss."""
+    spoken = beside.submit(words.encode, model, batch.rows)
+    towers = (model.encode_image(batch.images), spoken.result())
+    # the towers share no parameter: each can go back alone
+    ends = [features.detach().requires_grad_() for features in towers]
+    seen, said = (functional.normalize(features, dim=-1) for features in ends)
+    loss = contrast(settings.logit_scale * seen @ said.T, batch.same)
+    slopes = torch.autograd.grad(loss, ends)
     optimiser.zero_grad()
-    loss.backward()
+    text = beside.submit(towers[1].backward, slopes[1])
+    towers[0].backward(slopes[0])
+    text.result()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
     optimiser.step()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from dmn.strict import Strict
 
 Precision = Literal["float64", "float32", "float16", "bfloat16"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class GlyphSettings(_Settings):
+class GlyphSettings(Strict):
     """How glyphs of fonts are drawn so that they resemble 8 x 8 scans of handwriting."""
 
     rotation: float = Field(15.0, ge=0, le=45, description="largest rotation, degrees")
@@ -42,7 +40,7 @@ class GlyphSettings(_Settings):
         return self
 
 
-class SmallClip(_Settings):
+class SmallClip(Strict):
     """The embedded CLIP: a modified ResNet and a text transformer, both of open_clip."""
 
     embed_dim: int = Field(64, ge=8, le=1024, description="dimension D of the features")
@@ -57,7 +55,7 @@ class SmallClip(_Settings):
     mlp_ratio: float = Field(2.0, gt=0, le=8, description="hidden units of a layer / its width")
 
 
-class EncoderTraining(_Settings):
+class EncoderTraining(Strict):
     """Contrastive pretraining of the embedded CLIP on glyphs with captions."""
 
     architecture: SmallClip = Field(SmallClip(), description="the network")
@@ -80,7 +78,7 @@ class EncoderTraining(_Settings):
     seed: int = Field(0, ge=0, description="seed of the initial weights and of all drawings")
 
 
-class ViewSettings(_Settings):
+class ViewSettings(Strict):
     """The augmented views of an image; view 0 is always the resized centre crop."""
 
     scale: tuple[float, float] = Field((0.5, 1.0), description="area of a crop, share of the image")
@@ -101,7 +99,7 @@ class ViewSettings(_Settings):
         return self
 
 
-class EncoderSettings(_Settings):
+class EncoderSettings(Strict):
     """Which image and text encoder makes the features.
 
     `model: embedded` is the small CLIP of `architecture`; its weights are a file of the pipeline.

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from dmn.artifacts import read_json, write_json
 from dmn.errors import ArtifactError
+from dmn.strict import Strict
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Cell(_Part):
+class Cell(Strict):
     """One cell: its text, the number behind it for sorting, and whether it is the best."""
 
     text: str
@@ -23,14 +20,14 @@ class Cell(_Part):
     best: bool = False
 
 
-class Column(_Part):
+class Column(Strict):
     """The head of a column and the key that it has in the CSV."""
 
     label: str
     key: str
 
 
-class Table(_Part):
+class Table(Strict):
     """A table as printed. `file` is the CSV below reports/, `sha256` its content's hash."""
 
     name: str
@@ -42,7 +39,7 @@ class Table(_Part):
     sha256: str = ""
 
 
-class Drawing(_Part):
+class Drawing(Strict):
     """A figure: files below reports/ by kind, their hashes, and the numbers that were drawn."""
 
     name: str
@@ -54,7 +51,7 @@ class Drawing(_Part):
     data: Table | None = None
 
 
-class Rows(_Part):
+class Rows(Strict):
     """All rows of the study: the CSV that tables and figures are made of."""
 
     file: str
@@ -62,7 +59,7 @@ class Rows(_Part):
     count: int
 
 
-class Summary(_Part):
+class Summary(Strict):
     """One study's section of the page. `sources` are the evaluations' files with their hashes."""
 
     study: str
@@ -73,7 +70,7 @@ class Summary(_Part):
     rows: Rows
     tables: list[Table]
     figures: list[Drawing]
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = Field(default_factory=dict)
 
     def write(self, path: Path | str) -> None:
         """Write the summary as JSON."""
