@@ -27,6 +27,8 @@ except DmnError as error:
     raise WorkflowError(str(error)) from None
 
 GPU = int(CONFIG.numerics.device != "cpu")
+# shots, memories and projections first: most studies wait for them, few for the shifts
+EARLY = 10
 
 
 wildcard_constraints:

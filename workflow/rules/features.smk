@@ -24,6 +24,7 @@ rule text_features:
         paths.beside(paths.BENCHMARK, paths.TEXT_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    priority: EARLY
     resources:
         gpu=GPU,
     params:
@@ -52,6 +53,7 @@ rule test_features:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    priority: EARLY
     resources:
         gpu=GPU,
     params:
@@ -82,6 +84,7 @@ rule few_shot_features:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    priority: EARLY
     resources:
         gpu=GPU,
     params:

@@ -17,6 +17,7 @@ rule static_memory:
         paths.beside(paths.LOG, paths.MEMORY_FOLDER),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.MEMORY_FOLDER)
+    priority: EARLY
     params:
         shots=CONFIG.shots,
     message:

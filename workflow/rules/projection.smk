@@ -20,6 +20,7 @@ rule train_projection:
         paths.beside(paths.LOG, paths.PROJECTION_FOLDER),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.PROJECTION_FOLDER)
+    priority: EARLY
     resources:
         gpu=GPU,
     params:
