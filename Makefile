@@ -4,7 +4,8 @@
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-CORES ?= 8
+# more jobs than cores only get into each other's way
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

@@ -21,8 +21,6 @@ rule pretrain_encoder:
         paths.beside(paths.BENCHMARK, paths.ENCODER)
     wildcard_constraints:
         backbone=one_of(EMBEDDED),
-    # the towers run side by side; with one core they take turns, and the bytes are the same
-    threads: 2
     resources:
         gpu=GPU,
     params:
