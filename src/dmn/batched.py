@@ -80,18 +80,12 @@ class BatchedReader:
         moved = [torch.from_numpy(a).to(device) for a in (row, first, last, weight)]
         return Slots(moved[0], moved[1], moved[2], moved[3].to(self.table.dtype))
 
-    def _class_projections(self, c0: int, c1: int) -> Projections:
-        p = self.projections
-        if p.kind == "linear":
-            return p
-        own = {n: t if n == "query" else t[c0:c1] for n, t in p.tensors().items()}
-        return Projections(p.kind, **own)
-
     def _chunk(
         self, seen: np.ndarray, c0: int, c1: int, most: int, start: int, stop: int
     ) -> Tensor:
         """Return logits [betas, lengths, b, chunk] of the classes c0 to c1."""
-        slots, p = self._slots(seen, c0, c1, most), self._class_projections(c0, c1)
+        slots = self._slots(seen, c0, c1, most)
+        p = self.projections.of_classes(slice(c0, c1))
         x, R = self.x[start:stop], self.table[slots.row]
         v = values(R, p)
         if p.kind == "linear" and p.output is not None:

@@ -27,14 +27,13 @@ from dmn.readout import (
     center_weights,
     check_readout,
     entropy_weights,
-    keys,
     logits,
     output,
     query,
     similarity_weights,
-    values,
     weighted_sum,
 )
+from dmn.slots import LiveSlots, Slots
 from dmn.static_memory import fixed_part, static_memory
 from dmn.stream import BLOCK, Result, evaluate, evaluate_blocks
 from dmn.text import fitting_columns, normalise, padded, predict, text_classifier
@@ -129,6 +128,10 @@ class DualMemoryNetwork:
             copies = self.shots if self.copies is None else self.copies
             self.static = static_memory(self.text, copies)
         self.memory = self.empty_memory()
+        plain = Projections(self.projections.kind)
+        similar = self.readout == "similarity"
+        self._dynamic_slots = LiveSlots(self.fixed, self.projections if similar else plain)
+        self._static_slots: Slots | None = None
 
     def _check_shots(self, tensor: Tensor, what: str) -> None:
         check_dimension(tensor, self.dimension, what)
@@ -175,33 +178,31 @@ class DualMemoryNetwork:
 
     def read_dynamic(self, x: Tensor) -> Tensor:
         """Return the dynamic prediction [B, C] of images x [B, D] (sections 5, 7 and 8)."""
-        memory = self.memory
-        slots = torch.cat([memory.features, self.fixed], dim=1)
-        always = torch.ones(self.fixed.shape[:2], dtype=torch.bool, device=self.device)
-        filled = torch.cat([memory.filled, always], dim=1)
+        slots = self._dynamic_slots.of(self.memory)
         if self.readout == "similarity":
-            return self._read(slots, filled, x)
+            return self._read(slots, x)
         if self.readout == "center":
-            w = center_weights(filled, self.dtype)
+            w = center_weights(slots.filled, self.dtype)
         else:
             zero = torch.zeros(self.fixed.shape[:2], dtype=self.dtype, device=self.device)
-            w = entropy_weights(torch.cat([memory.entropy, zero], dim=1), filled)
-        g = weighted_sum(w, slots).expand(len(x), -1, -1)
+            w = entropy_weights(torch.cat([self.memory.entropy, zero], dim=1), slots.filled)
+        g = weighted_sum(w, slots.value).expand(len(x), -1, -1)
         return torch.softmax(logits(g, x, self.logit_scale), dim=-1)
 
     def read_static(self, x: Tensor) -> Tensor:
         """Return the static prediction [B, C] of images x [B, D] (section 7)."""
         if self.static is None:
             raise FeatureError("there is no static memory in zero-shot; give shots [C, K, D]")
-        filled = torch.ones(self.static.shape[:2], dtype=torch.bool, device=self.device)
-        return self._read(self.static, filled, x)
+        if self._static_slots is None:
+            filled = torch.ones(self.static.shape[:2], dtype=torch.bool, device=self.device)
+            self._static_slots = Slots.of(self.static, filled, self.projections)
+        return self._read(self._static_slots, x)
 
-    def _read(self, slots: Tensor, filled: Tensor, x: Tensor) -> Tensor:
-        """Run the seven steps of section 7."""
+    def _read(self, slots: Slots, x: Tensor) -> Tensor:
+        """Run the seven steps of section 7, the second of which the slots have behind them."""
         u = query(x, self.projections)
-        k, v = keys(slots, self.projections), values(slots, self.projections)
-        w = similarity_weights(u, k, filled, self.beta)
-        a = output(weighted_sum(w, v), self.projections)
+        w = similarity_weights(u, slots.key, slots.filled, self.beta)
+        a = output(weighted_sum(w, slots.value), self.projections)
         return torch.softmax(logits(a, x, self.logit_scale), dim=-1)
 
     @overload

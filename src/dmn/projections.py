@@ -85,6 +85,13 @@ class Projections:
         moved = {name: tensor.to(device, dtype) for name, tensor in self.tensors().items()}
         return Projections(self.kind, **moved)
 
+    def of_classes(self, classes: slice | Tensor) -> Projections:
+        """Return what acts on the slots of some classes; a query belongs to all of them."""
+        if self.kind == "linear":
+            return self
+        own = {n: t if n == "query" else t[classes] for n, t in self.tensors().items()}
+        return Projections(self.kind, **own)
+
     def check_fits(self, classes: int, dimension: int) -> None:
         """Raise FeatureError unless the shapes fit C classes and D dimensions."""
         wanted = (classes if self.kind == "bias" else dimension, dimension)
