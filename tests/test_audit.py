@@ -16,7 +16,7 @@ from dmn.audit.checks import Check, as_json, passed, print_table
 from dmn.audit.configuration import changed_keys, check_records
 from dmn.audit.environment import check_environment, locked_versions
 from dmn.audit.hashes import check_extra, check_lock, check_manifest, read_manifest
-from dmn.audit.lineage import lineage
+from dmn.audit.lineage import lineage, print_lineage
 from dmn.audit.rebuild import chain_order, check_rebuilt, compare, known_target, phase
 from dmn.audit.records import read_records, upstream
 from dmn.audit.revision import check_revision
@@ -137,6 +137,19 @@ def test_the_lineage_names_rules_parameters_and_code(checkout: Path) -> None:
     assert [source["file"] for source in found["code"]] == [CODE]
 
 
+def test_the_printed_lineage_has_each_path_whole_on_one_line(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    found = lineage(checkout, TABLE)
+    print_lineage(found)
+    lines = capsys.readouterr().out.splitlines()
+    for step in found["chain"]:
+        place = lines.index(f"  {step['sha256'][:12]}  {step['file']}  (rule {step['rule']})")
+        inputs = lines[place + 1 : place + 1 + len(step["inputs"])]
+        assert [line.strip() for line in inputs] == [f"<- {name}" for name in step["inputs"]]
+
+
 def test_the_lineage_of_an_unknown_file_names_the_nearest(checkout: Path) -> None:
     with pytest.raises(ArtifactError, match="did you mean 'reports/studies/main/rows.csv'"):
         lineage(checkout, "reports/studies/main/row.csv")
@@ -157,7 +170,7 @@ def test_the_first_difference_of_the_chain_is_named(checkout: Path, tmp_path: Pa
 def test_equal_rebuilds_are_called_identical(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout, tmp_path / "other")
     found = check_rebuilt(compare(checkout, tmp_path / "other", "all"))
-    assert (found.status, found.summary) == ("ok", "5 files, all identical")
+    assert (found.status, found.summary) == ("ok", "all: 5 files, all identical")
 
 
 def test_files_are_compared_in_the_order_of_the_phases() -> None:

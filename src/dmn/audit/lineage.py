@@ -78,22 +78,16 @@ def _hash(root: Path, name: str) -> str | None:
 
 def print_lineage(found: dict[str, Any]) -> None:
     """Print the chain for a person: files by rule, then parameters, code and data."""
-    from rich import box
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    console = Console()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title=escape(found["target"]))
-    for heading in ("file", "sha256", "rule", "made from"):
-        table.add_column(heading, overflow="fold")
+    # whole paths on one line each, to be copied and searched
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"What made {found['target']}, from the data on", markup=False)
     for step in found["chain"]:
-        numbers = ", ".join(step["inputs"][:3]) + (
-            f" and {len(step['inputs']) - 3} more" if len(step["inputs"]) > 3 else ""
-        )
-        row = (step["file"], (step["sha256"] or "missing")[:12], step["rule"], numbers or "-")
-        table.add_row(*(escape(cell) for cell in row))
-    console.print(table)
+        hashed = (step["sha256"] or "missing")[:12]
+        console.print(f"  {hashed}  {step['file']}  (rule {step['rule']})", markup=False)
+        for name in step["inputs"]:
+            console.print(f"{'':14}  <- {name}", markup=False)
     console.print("Parameters")
     for rule, params in _params_by_rule(found).items():
         console.print(f"  {rule}: {params}", markup=False)

@@ -172,9 +172,9 @@ def describe(rebuilt: Rebuilt, name: str) -> str:
 
 def check_rebuilt(rebuilt: Rebuilt) -> Check:
     """Name the first artifact of the chain that differs, and how; then all others."""
-    title = f"rebuild of {rebuilt.target}"
+    wanted = "all" if rebuilt.target == EVERYTHING else f"{rebuilt.target} and what it takes"
     if not rebuilt.differing:
-        return Check(title, "ok", f"{len(rebuilt.files)} files, all identical")
+        return Check("rebuild", "ok", f"{wanted}: {len(rebuilt.files)} files, all identical")
     first, *rest = (describe(rebuilt, name) for name in rebuilt.differing)
-    summary = f"{len(rebuilt.differing)} of {len(rebuilt.files)} files differ; the first is {first}"
-    return Check(title, "fail", summary, tuple(rest))
+    count = f"{len(rebuilt.differing)} of {len(rebuilt.files)} files differ"
+    return Check("rebuild", "fail", f"{wanted}: {count}; the first is {first}", tuple(rest))
