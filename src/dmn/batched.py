@@ -16,7 +16,7 @@ from dmn.recording import Reading, Workers
 BUDGET = 1 << 27
 
 
-class Slots(NamedTuple):
+class PaddedSlots(NamedTuple):
     """Slots of a chunk of classes, padded to R a class: table row, first and last step [C, R].
 
     A padded slot has first > last, so that no image sees it.
@@ -60,7 +60,7 @@ class BatchedReader:
         # a readout without beta answers all betas alike
         found.copy_(torch.softmax(torch.cat(parts, dim=-1), dim=-1).expand_as(found))
 
-    def _slots(self, seen: np.ndarray, c0: int, c1: int, most: int) -> Slots:
+    def _slots(self, seen: np.ndarray, c0: int, c1: int, most: int) -> PaddedSlots:
         mine = seen[(self.label[seen] >= c0) & (self.label[seen] < c1)]
         label = self.label[mine] - c0
         counts = np.bincount(label, minlength=c1 - c0)
@@ -78,7 +78,7 @@ class BatchedReader:
         weight[label, place] = own
         device = self.table.device
         moved = [torch.from_numpy(a).to(device) for a in (row, first, last, weight)]
-        return Slots(moved[0], moved[1], moved[2], moved[3].to(self.table.dtype))
+        return PaddedSlots(moved[0], moved[1], moved[2], moved[3].to(self.table.dtype))
 
     def _chunk(
         self, seen: np.ndarray, c0: int, c1: int, most: int, start: int, stop: int
