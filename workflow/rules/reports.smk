@@ -5,6 +5,8 @@ OUTPUTS: reports/studies/<study>/*, reports/<study>, reports/index.html, reports
     reports/all
 """
 
+from hashlib import sha256
+
 
 localrules:
     run_config,
@@ -59,6 +61,11 @@ rule page:
         " --summaries {input.summaries:q} --downloads {input.downloads:q} 2>&1 | tee {log:q}"
 
 
+RESOLVED = CONFIG.model_dump_json()
+# not as a parameter: Snakemake prints both values where one has changed, and a hash is one line
+os.environ.update(DMN_CONFIGURATION=RESOLVED)
+
+
 rule run_config:
     """Keep the whole resolved configuration beside the reports."""
     input:
@@ -68,11 +75,11 @@ rule run_config:
     log:
         "logs/reports/config.log",
     params:
-        settings=CONFIG.model_dump_json(),
+        hash=sha256(RESOLVED.encode()).hexdigest()[:16],
     message:
         "Write the resolved configuration"
     shell:
-        "python -m dmn.config --settings {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"
+        'python -m dmn.config --settings "$DMN_CONFIGURATION" --out {output:q} 2>&1 | tee {log:q}'
 
 
 rule study_manifest:
