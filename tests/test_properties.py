@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from dmn.dynamic_memory import ENTRY_RULES
 from dmn.errors import FeatureError
 from dmn.projections import POSITIONS
 from dmn.readout import READOUTS
-from dmn.recording import Reading, Workers, open_stream, room
+from dmn.recording import dynamic_reading, open_stream, room
 from dmn.stream import evaluate_many, schedule_of
+from dmn.workers import Workers
 from network_cases import Case
 
 QUICK = settings(
@@ -179,19 +181,8 @@ def test_tensor_operations_alone_give_the_same_answers(case: Case) -> None:
     stream = open_stream(network, case.stream)
     schedule = schedule_of(network, stream)
     lengths = [0, 1, schedule.memory_ids.shape[1] + 1] if network.entry_rule == "entropy" else [90]
-    reading = Reading(
-        network.fixed,
-        stream.table,
-        stream.x,
-        schedule,
-        stream.entropy,
-        network.projections,
-        network.readout,
-        betas=[1.0, 4.0],
-        logit_scale=8.0,
-        lengths=lengths,
-        delay=int(not network.update_before_read),
-    )
+    reading = dynamic_reading(network, stream, schedule, lengths, betas=[1.0, 4.0])
+    reading = replace(reading, logit_scale=8.0)
     answers = []
     for make in (BlockReader, BatchedReader):
         reader = make(reading, Workers(1))

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.recording import Reading, Workers
+from dmn.recording import Reading
+from dmn.workers import Workers
 
 # elements of the largest scratch tensor: 0.5 GB in float32
 BUDGET = 1 << 27

@@ -16,7 +16,7 @@ from dmn.inputs import scalar_type
 from dmn.kernels import Rows, read_classes
 from dmn.projections import Projections
 from dmn.readout import keys, query, values
-from dmn.recording import Reading, Workers
+from dmn.recording import Reading
 from dmn.text import (
     COLUMNS,
     LEAST_ROWS,
@@ -27,6 +27,7 @@ from dmn.text import (
     softmax_of_columns,
 )
 from dmn.tracing import settle
+from dmn.workers import Workers
 
 # rows and queries of one product: it is still in the cache when it is read
 CHUNK_ROWS, PART = 1024, 8 * COLUMNS

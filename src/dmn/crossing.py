@@ -15,8 +15,9 @@ from dmn.compiled import INLINE, OPTIONS
 from dmn.dynamic_memory import Schedule
 from dmn.exponential import TILE
 from dmn.loops import SUMS, WIDE, add, close, cross, snapshot, weigh
-from dmn.recording import Stream, Workers, blocks
+from dmn.recording import Stream, blocks
 from dmn.text import COLUMNS, LEAST_COLUMNS, fitting_columns, padded, softmax_of_columns
+from dmn.workers import Workers
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork

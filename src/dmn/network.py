@@ -128,9 +128,7 @@ class DualMemoryNetwork:
             copies = self.shots if self.copies is None else self.copies
             self.static = static_memory(self.text, copies)
         self.memory = self.empty_memory()
-        plain = Projections(self.projections.kind)
-        similar = self.readout == "similarity"
-        self._dynamic_slots = LiveSlots(self.fixed, self.projections if similar else plain)
+        self._dynamic_slots = LiveSlots(self.fixed, self.projections.for_readout(self.readout))
         self._static_slots: Slots | None = None
 
     def _check_shots(self, tensor: Tensor, what: str) -> None:

@@ -85,6 +85,10 @@ class Projections:
         moved = {name: tensor.to(device, dtype) for name, tensor in self.tensors().items()}
         return Projections(self.kind, **moved)
 
+    def for_readout(self, readout: str) -> Projections:
+        """Return what acts under a readout: only `similarity` projects its slots (section 8)."""
+        return self if readout == "similarity" else Projections(self.kind)
+
     def of_classes(self, classes: slice | Tensor) -> Projections:
         """Return what acts on the slots of some classes; a query belongs to all of them."""
         if self.kind == "linear":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +15,7 @@ from dmn.errors import FeatureError
 from dmn.inputs import as_views, check_order, scalar_type, selected_views
 from dmn.projections import Projections
 from dmn.text import normalise, predict
+from dmn.workers import Workers
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
@@ -75,37 +74,13 @@ class Reading:
         """Return the same without projections and betas where its readout has no use for them."""
         if self.readout == "similarity":
             return self
-        return replace(self, betas=[0.0], projections=Projections(self.projections.kind))
+        return replace(self, betas=[0.0], projections=self.projections.for_readout(self.readout))
 
 
 class Reader(Protocol):
     """Fills found [betas, lengths, b, C] with the probabilities of images start to stop."""
 
     def read(self, start: int, stop: int, found: Tensor) -> None: ...
-
-
-class Workers(ThreadPoolExecutor):
-    """A pool of `count` threads that run each product on one thread."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count, initializer=torch.set_num_threads, initargs=(1,))
-        self.count = count
-
-
-@contextmanager
-def workers(count: int | None) -> Iterator[Workers]:
-    """Give a pool of `count` threads (torch's number if None), each product on one thread.
-
-    A product's last bits may depend on the threads it runs on, so work is split by tasks.
-    """
-    before = torch.get_num_threads()
-    pool = Workers(count or before)
-    try:
-        torch.set_num_threads(1)
-        with pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
 
 
 def room(network: DualMemoryNetwork, *shape: int) -> Tensor:
@@ -196,7 +171,19 @@ def dynamic_reader(
     betas: Sequence[float] | None = None,
 ) -> Reader:
     """Return a reader of the dynamic memory for ascending `lengths`, the schedule's own last."""
-    reading = Reading(
+    reading = dynamic_reading(network, stream, schedule, lengths, betas)
+    return _reader_class(network)(reading, pool)
+
+
+def dynamic_reading(
+    network: DualMemoryNetwork,
+    stream: Stream,
+    schedule: Schedule,
+    lengths: Sequence[int],
+    betas: Sequence[float] | None = None,
+) -> Reading:
+    """Return what `dynamic_reader` reads."""
+    return Reading(
         network.fixed,
         stream.table,
         stream.x,
@@ -209,7 +196,6 @@ def dynamic_reader(
         lengths,
         delay=0 if network.update_before_read else 1,
     )
-    return _reader_class(network)(reading, pool)
 
 
 def static_reader(

@@ -16,7 +16,6 @@ from dmn.inputs import check_lengths, check_order, check_positive
 from dmn.recording import (
     BLOCK,
     Stream,
-    Workers,
     as_rows,
     blocks,
     dynamic_reader,
@@ -25,9 +24,9 @@ from dmn.recording import (
     room,
     shares_static,
     static_reader,
-    workers,
 )
 from dmn.text import text_probabilities
+from dmn.workers import Workers, workers
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork

@@ -145,6 +145,7 @@ def test_one_figure_is_rebuilt_and_compared(built: Checkout, tmp_path: Path) -> 
     report = tmp_path / "audit.json"
     built.audit("--rebuild", figure, "--json", str(report), status=None)
     found = {check["name"]: check for check in json.loads(report.read_text())["checks"]}
+    assert found["rebuild"]["summary"].startswith(f"{figure} and what it takes: ")
     assert "all identical" in found["rebuild"]["summary"]
 
 

@@ -81,23 +81,23 @@ def print_lineage(found: dict[str, Any]) -> None:
     from rich.console import Console
 
     # whole paths on one line each, to be copied and searched
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"What made {found['target']}, from the data on", markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"What made {found['target']}, from the data on")
     for step in found["chain"]:
         hashed = (step["sha256"] or "missing")[:12]
-        console.print(f"  {hashed}  {step['file']}  (rule {step['rule']})", markup=False)
+        console.print(f"  {hashed}  {step['file']}  (rule {step['rule']})")
         for name in step["inputs"]:
-            console.print(f"{'':14}  <- {name}", markup=False)
+            console.print(f"{'':14}  <- {name}")
     console.print("Parameters")
     for rule, params in _params_by_rule(found).items():
-        console.print(f"  {rule}: {params}", markup=False)
+        console.print(f"  {rule}: {params}")
     console.print(f"Code, {len(found['code'])} files at commit {found['revision'] or 'unknown'}")
     for source in found["code"]:
         commit = (source["commit"] or "not committed")[:12]
-        console.print(f"  {source['sha256'][:12]}  {commit}  {source['file']}", markup=False)
+        console.print(f"  {source['sha256'][:12]}  {commit}  {source['file']}")
     console.print("Data")
     for manifest in found["data"]:
-        console.print(f"  {json.dumps(manifest, sort_keys=True)}", markup=False)
+        console.print(f"  {json.dumps(manifest, sort_keys=True)}")
 
 
 def _params_by_rule(found: dict[str, Any]) -> dict[str, str]:

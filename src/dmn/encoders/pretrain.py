@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from dmn.encoders.glyphs import draw
 from dmn.encoders.settings import EncoderTraining
 from dmn.encoders.views import Transform, enlarge_cells
 from dmn.randomness import generator
+from dmn.workers import workers
 
 if TYPE_CHECKING:
     from open_clip.model import CLIP
@@ -128,10 +129,7 @@ def pretrain(settings: EncoderTraining) -> Pretrained:
     optimiser = _optimiser(model, words, settings)
     history = []
     model.train()
-    beside = ThreadPoolExecutor(
-        1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
-    )
-    with beside:
+    with workers(1) as beside:
         for step, batch in enumerate(_batches(words, settings, beside)):
             rate = _rate(step, settings)
             for group in optimiser.param_groups:
