@@ -1,6 +1,6 @@
 # Dual Memory Networks, from download to report.
 #
-# Path grammar (src/dmn/paths.py):  data/<phase>/<dataset>/<backbone>/<key>=<value>...
+# Path grammar (src/dmn/pipeline/paths.py):  data/<phase>/<dataset>/<backbone>/<key>=<value>...
 # A phase is a rule file here, a folder in data/ and a module in src/dmn/stages/, by the same word.
 #
 #   snakemake --cores 8 reports/all                          the embedded demo

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmn import paths
 from dmn.artifacts import manifest_text, sha256, write_json, write_rows, write_tensors, write_text
 from dmn.audit.hashes import folder_listing, folder_md5, md5
+from dmn.pipeline import paths
 
 SPLIT = "data/splits/digits/split.json"
 TEXT = "data/features/digits/glyph/text.safetensors"

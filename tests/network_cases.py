@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from dmn import DualMemoryNetwork, Projections
-from dmn.projections import POSITIONS
-from dmn.reference import Answers, PlainLoop, Variant
+from dmn.method.projections import POSITIONS
+from dmn.method.reference import Answers, PlainLoop, Variant
 
 
 @dataclass

@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.contract import Report, StudySettings
+from dmn.evaluation.statistics import paired, summarise
 from dmn.report import figures, tables
 from dmn.report.page import RunFacts, write_page
 from dmn.report.summary import Summary
 from dmn.report.writer import write_study_report
-from dmn.statistics import paired, summarise
-from dmn.study import Report, StudySettings
 
 HOSTILE = '<script>alert("x")</script> & 50%_{$#}'
 COMPONENTS = [

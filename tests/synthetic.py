@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmn.study import Part, StudyData
+from dmn.evaluation.contract import Part, StudyData
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from audited import CODE, SPLIT, TABLE, TEXT, make_checkout, record
-from dmn import paths
 from dmn.artifacts import write_json, write_tensors, write_text
 from dmn.audit.checks import Check, as_json, passed, print_table
 from dmn.audit.configuration import changed_keys, check_records
@@ -21,6 +20,7 @@ from dmn.audit.rebuild import chain_order, check_rebuilt, compare, known_target,
 from dmn.audit.records import read_records, upstream
 from dmn.audit.revision import check_revision
 from dmn.errors import ArtifactError
+from dmn.pipeline import paths
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from audited import TABLE, make_checkout
-from dmn import paths
 from dmn.artifacts import write_text
 from dmn.audit.crate import export
 from dmn.config import Config
 from dmn.config.writing import commented_yaml
 from dmn.errors import ArtifactError, OutputError
+from dmn.pipeline import paths
 
 SCHEMA = "http://schema.org/"
 BIOSCHEMAS = "https://bioschemas.org/"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dmn.benchmark import grid, main, operations, peak_bytes, synthetic
+from dmn.bench.stream import grid, main, operations, peak_bytes, synthetic
 from dmn.errors import DmnError
 from dmn.network import DualMemoryNetwork
 

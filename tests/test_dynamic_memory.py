@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmn.dynamic_memory import ENTRY_RULES, DynamicMemory, write_schedule
 from dmn.errors import ConfigError, FeatureError
+from dmn.method.dynamic_memory import ENTRY_RULES, DynamicMemory, write_schedule
 
 
 def trace(entropies: list[float], length: int | None = 2, rule: str = "entropy") -> list[int]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dmn import fusion
 from dmn.config import load
-from dmn.experiment import (
+from dmn.evaluation.contract import Cell, Part, stream_order
+from dmn.evaluation.experiment import (
     Experiment,
     cell_name,
     largest,
@@ -17,7 +17,7 @@ from dmn.experiment import (
     take,
     validation_part,
 )
-from dmn.study import Cell, Part, stream_order
+from dmn.method import fusion
 from synthetic import study_data, unit
 
 CONFIG = load({"shots": [1, 4], "settings": ["zero_shot", "training_free"]})

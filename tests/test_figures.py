@@ -16,10 +16,10 @@ from matplotlib.transforms import Bbox
 
 import report_example
 from dmn.errors import ArtifactError
+from dmn.evaluation.statistics import summarise
 from dmn.report import figures
 from dmn.report.labels import spread_apart
 from dmn.report.style import Plot
-from dmn.statistics import summarise
 
 
 def summary(*datasets: str) -> pd.DataFrame:

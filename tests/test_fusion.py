@@ -7,9 +7,9 @@ import inspect
 import numpy as np
 import pytest
 
-from dmn import fusion
 from dmn.errors import FeatureError
-from dmn.fusion import Predictions, fuse, oracle, select_on_validation
+from dmn.method import fusion
+from dmn.method.fusion import Predictions, fuse, oracle, select_on_validation
 
 GRID = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
 

@@ -17,9 +17,9 @@ from dmn.config import Config, load
 from dmn.datasets.imported import read_imported_split, read_parts, read_text
 from dmn.datasets.registry import DatasetEntry, load_registry
 from dmn.errors import ConfigError, DataError, FeatureError
+from dmn.pipeline.targets import Targets
 from dmn.stages import features
 from dmn.stages.splits import draw
-from dmn.targets import Targets
 
 ROOT = Path(__file__).parents[1]
 CLASSES, DIMENSION, VIEWS = 3, 16, 2

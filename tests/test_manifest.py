@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dmn.config import Config
-from dmn.manifest import files_of, main
-from dmn.targets import Targets
+from dmn.pipeline.manifest import files_of, main
+from dmn.pipeline.targets import Targets
 
 
 def test_sha256sum_accepts_a_manifest_and_finds_a_changed_file(

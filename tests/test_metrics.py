@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from dmn import metrics
 from dmn.errors import FeatureError
+from dmn.evaluation import metrics
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dmn.modules import sources
+from dmn.pipeline.sources import sources
 
 
 def test_a_module_depends_on_what_its_imports_import() -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from dmn.optimiser import AdamW, cosine
+from dmn.method.optimiser import AdamW, cosine
 
 
 def leaves():
@@ -50,7 +50,7 @@ def test_the_schedule_runs_from_the_first_rate_to_the_last():
 
 def test_training_does_not_load_the_compiler_of_torch():
     program = (
-        "import sys, torch; from dmn.optimiser import AdamW;"
+        "import sys, torch; from dmn.method.optimiser import AdamW;"
         "AdamW([torch.ones(2)]).step(0.1); sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -16,10 +16,10 @@ from dmn.artifacts import read_json, read_rows, sha256, write_json, write_text
 from dmn.config import Config
 from dmn.config.writing import commented_yaml
 from dmn.errors import ArtifactError
+from dmn.evaluation.contract import Report
 from dmn.report.page import RunFacts, overview, read_facts, render
 from dmn.report.summary import Summary, read_summary
 from dmn.report.writer import write_study_report
-from dmn.study import Report
 
 FACTS = RunFacts(Config(), "seeds: <none>\n")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dmn.config import load
-from dmn.first_steps import configured, inputs, run
-from dmn.studies._bench import open_bench, peer_answers, peer_cost
-from dmn.study import Cell, Part
+from dmn.evaluation.contract import Cell, Part
+from dmn.peers.harness import open_bench, peer_answers, peer_cost
+from dmn.pipeline.first_steps import configured, inputs, run
 from synthetic import study_data
 
 CONFIG = load({"shots": [4], "model": {"view_share": 0.5}})

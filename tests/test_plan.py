@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dmn import plan as planning
 from dmn.config import load
 from dmn.errors import ConfigError
 from dmn.layered_yaml import read_yaml
-from dmn.plan import BROUGHT, amount, count_jobs, dimension, plan
+from dmn.pipeline import plan as planning
+from dmn.pipeline.plan import BROUGHT, amount, count_jobs, dimension, plan
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "config" / "paper.yaml"

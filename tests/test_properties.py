@@ -11,15 +11,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmn import crossing
-from dmn.batched import BatchedReader
-from dmn.blocked import BlockReader
-from dmn.dynamic_memory import ENTRY_RULES
+from dmn.engine import pairs as crossing
+from dmn.engine.cpu import BlockReader
+from dmn.engine.evaluate import evaluate_many, schedule_of
+from dmn.engine.gpu import BatchedReader
+from dmn.engine.recorded import dynamic_reading, open_stream, room
 from dmn.errors import FeatureError
-from dmn.projections import POSITIONS
-from dmn.readout import READOUTS
-from dmn.recording import dynamic_reading, open_stream, room
-from dmn.stream import evaluate_many, schedule_of
+from dmn.method.dynamic_memory import ENTRY_RULES
+from dmn.method.projections import POSITIONS
+from dmn.method.readout import READOUTS
 from dmn.workers import Workers
 from network_cases import Case
 

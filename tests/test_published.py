@@ -5,7 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dmn.published import ELEVEN, NOTHING, beside_the_paper, closeness, read_published, views_of
+from dmn.report.published import (
+    ELEVEN,
+    NOTHING,
+    beside_the_paper,
+    closeness,
+    read_published,
+    views_of,
+)
 from dmn.report.tables import printed
 
 

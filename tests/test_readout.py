@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from dmn.projections import Projections
-from dmn.readout import (
+from dmn.method.projections import Projections
+from dmn.method.readout import (
     center_weights,
     entropy_weights,
     keys,

@@ -116,7 +116,7 @@ def test_missing_registry_file_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["published", "ablations"])
 def test_published_numbers_name_their_source_and_known_data_sets(registry, name):
-    path = Path(__file__).parents[1] / "src" / "dmn" / "data" / f"{name}.csv"
+    path = Path(__file__).parents[1] / "src" / "dmn" / "report" / "data" / f"{name}.csv"
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert rows

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dmn.dynamic_memory import DynamicMemory
-from dmn.projections import Projections
-from dmn.slots import LiveSlots, Slots
+from dmn.method.dynamic_memory import DynamicMemory
+from dmn.method.projections import Projections
+from dmn.method.slots import LiveSlots, Slots
 
 C, D, F = 4, 6, 2
 

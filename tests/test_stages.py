@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmn import paths
 from dmn.artifacts import read_json, read_tensors, write_tensors
 from dmn.errors import ArtifactError
-from dmn.shots import read_shots
+from dmn.evaluation.contract import sample_name, split_sample_name
+from dmn.evaluation.inputs import Inputs
+from dmn.evaluation.shots import read_shots
+from dmn.pipeline import paths
 from dmn.stages.features import drawn_rows
 from dmn.stages.memory import main as memory_main
-from dmn.study import sample_name, split_sample_name
-from dmn.study_inputs import Inputs
 
 STAGES = [
     "download",

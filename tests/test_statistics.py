@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dmn.statistics import (
+from dmn.evaluation.statistics import (
     MeasurementError,
     discordant,
     paired,

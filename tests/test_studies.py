@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from dmn.config import load, study_names
+from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.studies import order as order_study
 from dmn.studies import sensitivity
-from dmn.study import Cell, StudyData, stream_order
 from synthetic import study_data
 
 ORDERS = [0, 1, 2]

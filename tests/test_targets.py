@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from dmn.config import load
-from dmn.targets import Targets
+from dmn.pipeline.targets import Targets
 
 
 def test_a_new_split_seed_adds_files_and_changes_none() -> None:

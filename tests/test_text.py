@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dmn.errors import FeatureError
-from dmn.inputs import selected_views
-from dmn.projections import Projections
-from dmn.text import (
+from dmn.method.checks import selected_views
+from dmn.method.projections import Projections
+from dmn.method.text import (
     entropy,
     fitting_columns,
     mean_probability,

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from dmn.errors import ConfigError, FeatureError
-from dmn.projections import NAMES, POSITIONS
+from dmn.method.projections import NAMES, POSITIONS
+from dmn.method.static_memory import static_memory
+from dmn.method.text import normalise
+from dmn.method.training import losses, sample_plan, static_readout, train_projections, untrained
 from dmn.randomness import generator
-from dmn.static_memory import static_memory
-from dmn.text import normalise
-from dmn.training import losses, sample_plan, static_readout, train_projections, untrained
 
 C, K, V, D = 4, 3, 3, 6
 BETA, SCALE = 5.5, 20.0

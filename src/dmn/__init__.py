@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dmn.method.projections import Projections as Projections
     from dmn.network import DualMemoryNetwork as DualMemoryNetwork
-    from dmn.projections import Projections as Projections
 
 __version__ = "0.1.0"
 __all__ = ["DualMemoryNetwork", "Projections", "__version__"]
 
 # loaded at first use, because importing torch takes seconds and many jobs do without it
-_HOME = {"DualMemoryNetwork": "dmn.network", "Projections": "dmn.projections"}
+_HOME = {"DualMemoryNetwork": "dmn.network", "Projections": "dmn.method.projections"}
 
 
 def __getattr__(name: str) -> Any:

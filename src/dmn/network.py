@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from dmn import artifacts
-from dmn.dynamic_memory import DynamicMemory, check_entry_rule
+from dmn.engine.evaluate import BLOCK, Result, evaluate, evaluate_blocks
 from dmn.errors import ArtifactError, ConfigError, FeatureError
-from dmn.inputs import (
+from dmn.method.checks import (
     as_tensor,
     as_views,
     check_dimension,
@@ -22,8 +22,9 @@ from dmn.inputs import (
     check_vectors,
     selected_views,
 )
-from dmn.projections import Projections
-from dmn.readout import (
+from dmn.method.dynamic_memory import DynamicMemory, check_entry_rule
+from dmn.method.projections import Projections
+from dmn.method.readout import (
     center_weights,
     check_readout,
     entropy_weights,
@@ -33,10 +34,9 @@ from dmn.readout import (
     similarity_weights,
     weighted_sum,
 )
-from dmn.slots import LiveSlots, Slots
-from dmn.static_memory import fixed_part, static_memory
-from dmn.stream import BLOCK, Result, evaluate, evaluate_blocks
-from dmn.text import fitting_columns, normalise, padded, predict, text_classifier
+from dmn.method.slots import LiveSlots, Slots
+from dmn.method.static_memory import fixed_part, static_memory
+from dmn.method.text import fitting_columns, normalise, padded, predict, text_classifier
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OPTIONS = (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, make_checkout
 
-from dmn import paths
 from dmn.audit.rebuild import PHASES, phase
+from dmn.pipeline import paths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 REPORTS = {"report_main": 1, "page": 1, "study_manifest": 1, "manifest": 1}

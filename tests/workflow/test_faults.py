@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, kill_group, make_checkout
 
-from dmn import paths
+from dmn.pipeline import paths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("DMN_KILLS", "3"))

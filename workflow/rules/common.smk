@@ -4,11 +4,11 @@ import os
 import re
 import sys
 
-from dmn import paths
+from dmn.pipeline import paths
 from dmn.config import load
 from dmn.errors import DmnError
-from dmn.modules import sources
-from dmn.targets import Targets
+from dmn.pipeline.sources import sources
+from dmn.pipeline.targets import Targets
 
 # jobs run the interpreter that runs Snakemake, whether or not its environment is activated
 os.environ.update(

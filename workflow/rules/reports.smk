@@ -86,7 +86,7 @@ rule study_manifest:
     """Hash the tables and figures of one study; check with: sha256sum --check reports/<study>"""
     input:
         files=lambda wildcards: TARGETS.study_files(wildcards.study),
-        code=sources("dmn.manifest"),
+        code=sources("dmn.pipeline.manifest"),
     output:
         paths.STUDY_MANIFEST,
     log:
@@ -96,14 +96,14 @@ rule study_manifest:
     message:
         "Hash the files of {output}"
     shell:
-        "python -m dmn.manifest --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        "python -m dmn.pipeline.manifest --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
     """Hash every artifact and report; check with: sha256sum --check reports/all"""
     input:
         TARGETS.reports() + TARGETS.data(),
-        code=sources("dmn.manifest"),
+        code=sources("dmn.pipeline.manifest"),
     output:
         paths.MANIFEST,
     log:
@@ -114,4 +114,4 @@ rule manifest:
     message:
         "Hash {output}: all artifacts and reports"
     shell:
-        "python -m dmn.manifest --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "python -m dmn.pipeline.manifest --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmn import paths
 from dmn.artifacts import sha256
 from dmn.audit.checks import Check, judged
 from dmn.audit.commands import last_lines, run, snakemake
@@ -16,7 +15,8 @@ from dmn.audit.records import RECORDS, read_records
 from dmn.config import Config, load
 from dmn.config.writing import commented_yaml
 from dmn.layered_yaml import read_yaml
-from dmn.targets import Targets
+from dmn.pipeline import paths
+from dmn.pipeline.targets import Targets
 
 DONE = "Nothing to be done"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import dmn
-from dmn import paths
 from dmn.audit.commands import source_files
 from dmn.audit.configuration import run_config
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import Record, read_records, upstream
 from dmn.audit.revision import revision
 from dmn.errors import ArtifactError, OutputError
+from dmn.pipeline import paths
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),

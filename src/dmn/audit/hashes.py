@@ -10,11 +10,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from dmn import paths
 from dmn.artifacts import CHUNK, sha256
 from dmn.audit.checks import Check, judged
 from dmn.errors import ArtifactError
 from dmn.layered_yaml import read_yaml
+from dmn.pipeline import paths
 
 LOCK = "dvc.lock"
 STAGE = "experiments"

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dmn import paths
 from dmn.artifacts import read_json, sha256
 from dmn.audit.commands import git
 from dmn.audit.records import RECORDS, Record, read_records, upstream
 from dmn.audit.revision import revision
 from dmn.errors import ArtifactError, nearest
+from dmn.pipeline import paths
 
 MANIFEST_NAME = Path(paths.DOWNLOAD_MANIFEST).name
 

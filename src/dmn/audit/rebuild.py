@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmn import paths
 from dmn.artifacts import write_text
 from dmn.audit.checks import Check
 from dmn.audit.commands import copy_sources, last_lines, run, snakemake
@@ -23,6 +22,7 @@ from dmn.audit.records import RECORDS, Record, read_records
 from dmn.config import Config
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, nearest
+from dmn.pipeline import paths
 
 PHASES = (
     "download",

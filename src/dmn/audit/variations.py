@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dmn import paths
 from dmn.artifacts import write_json, write_text
 from dmn.audit.circumstances import VARIATIONS, Variation
 from dmn.audit.commands import copy_sources, environment, last_lines, snakemake
@@ -32,6 +31,7 @@ from dmn.audit.hashes import read_manifest
 from dmn.audit.rebuild import CONFIG, PHASES, check_rebuilt, compare
 from dmn.audit.records import RECORDS
 from dmn.errors import ConfigError, DataError, nearest, run_main
+from dmn.pipeline import paths
 
 
 @dataclass(frozen=True)

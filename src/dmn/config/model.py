@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
+from dmn.schema import Strict
 from dmn.seeds import SeedEntry, all_seeds
-from dmn.strict import Strict
 
 Setting = Literal["zero_shot", "training_free", "few_shot"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]

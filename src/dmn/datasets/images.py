@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dmn import paths
 from dmn.datasets import digits
 from dmn.datasets.archives import ImageArchive
 from dmn.datasets.imported import read_imported_split
 from dmn.datasets.layouts import build_split, open_archives
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, parse_split_file
+from dmn.pipeline import paths
 
 THUMBNAIL = 48
 

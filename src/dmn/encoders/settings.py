@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dmn.strict import Strict
+from dmn.schema import Strict
 
 Precision = Literal["float64", "float32", "float16", "bfloat16"]
 

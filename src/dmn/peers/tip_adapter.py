@@ -62,7 +62,7 @@ def fine_tune(
     """
     import torch
 
-    from dmn.optimiser import AdamW, cosine
+    from dmn.method.optimiser import AdamW, cosine
 
     C, K, V, D = train.shape
     x_all = torch.from_numpy(train.reshape(C * K, V, D).astype(np.float64))

@@ -1,7 +1,8 @@
 """The forms that all studies draw: lines, dots and bars with intervals, points, and more.
 
-Each takes tidy rows (mean, low, high, as dmn.statistics.summarise gives them; NaN bounds mean no
-interval) and returns a `Plot`. Several data sets or backbones become small multiples: `panels`.
+Each takes tidy rows (mean, low, high, as `summarise` of dmn.evaluation.statistics gives them; NaN
+bounds mean no interval) and returns a `Plot`. Several data sets or backbones become small
+multiples: `panels`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from dmn.artifacts import read_json, write_json
 from dmn.errors import ArtifactError
-from dmn.strict import Strict
+from dmn.schema import Strict
 
 
 class Cell(Strict):

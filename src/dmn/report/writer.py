@@ -11,11 +11,11 @@ import numpy as np
 
 from dmn.artifacts import sha256, write_rows
 from dmn.errors import ArtifactError
+from dmn.evaluation.contract import Report, StudySettings
 from dmn.report import style, tables
 from dmn.report.panels import nothing
 from dmn.report.summary import Drawing, Rows, Summary, Table
 from dmn.report.words import words
-from dmn.study import Report, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """evaluation: stream the test images through the network and measure one study.
 
 One job serves one data set and backbone, a group of split seeds and a group of stream orders. It
-finds its inputs by their names, which are those of src/dmn/paths.py.
+finds its inputs by their names, which are those of src/dmn/pipeline/paths.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import dmn
 from dmn.artifacts import write_rows, write_tensors
 from dmn.config import Config, from_argument, study_settings
 from dmn.errors import ConfigError, run_main
+from dmn.evaluation.contract import StudyData, sample_name
+from dmn.evaluation.inputs import Inputs, read_data, thumbnails
 from dmn.seeds import seed_range
 from dmn.stages.arguments import add, add_files, add_settings, command
-from dmn.study import StudyData, sample_name
-from dmn.study_inputs import Inputs, read_data, thumbnails
 
 
 def provenance(inputs: Inputs, config: Config) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmn.artifacts import read_tensors, sha256, write_tensors
 from dmn.errors import run_main
-from dmn.shots import read_shots
+from dmn.evaluation.shots import read_shots
 from dmn.stages.arguments import add, add_list, command
 
 

@@ -12,9 +12,9 @@ import torch
 
 from dmn.artifacts import read_tensor_metadata, read_tensors, sha256, write_rows, write_tensors
 from dmn.config import from_argument
-from dmn.configured_training import rounded, train, training_schedule
 from dmn.errors import run_main
-from dmn.shots import read_shots
+from dmn.evaluation.fit import rounded, train, training_schedule
+from dmn.evaluation.shots import read_shots
 from dmn.stages.arguments import add, add_list, add_settings, command
 
 

@@ -16,11 +16,11 @@ from dmn.artifacts import (
 )
 from dmn.config import from_argument, study_settings
 from dmn.errors import run_main
+from dmn.evaluation.contract import split_sample_name
 from dmn.report.page import read_facts, write_page
 from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
 from dmn.stages.arguments import add, add_files, add_settings, command
-from dmn.study import split_sample_name
 
 
 def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:

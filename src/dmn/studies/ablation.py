@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import (
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     PLACE,
@@ -23,13 +24,12 @@ from dmn.studies._comparisons import (
     where,
     with_most_shots,
 )
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from dmn.experiment import Experiment, Run
+    from dmn.evaluation.experiment import Experiment, Run
 
 TITLE = "Component ablation"
 QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
@@ -60,7 +60,7 @@ def measure(
     """Fuse text with no, one and both memories; then take away one choice at a time."""
     import pandas as pd
 
-    from dmn.experiment import Experiment, study_cells
+    from dmn.evaluation.experiment import Experiment, study_cells
 
     rows: list[dict[str, Any]] = []
     used = orders[: settings.orders]
@@ -84,7 +84,7 @@ def _variants(cell: Cell) -> list[str]:
 
 def _fused_with(experiment: Experiment, run: Run, memory: str) -> Run | None:
     """Return the run with one memory beside text, its weights found anew; None without it."""
-    from dmn.experiment import weigh
+    from dmn.evaluation.experiment import weigh
 
     part = _keep(run, memory)
     if part is None:
@@ -158,7 +158,7 @@ def _memories(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies of the fusions; `none` is text alone, whatever the weights."""
     import pandas as pd
 
-    from dmn.statistics import summarise
+    from dmn.evaluation.statistics import summarise
 
     full = only(rows, variant=FULL)
     fused = only(full, component="fused")

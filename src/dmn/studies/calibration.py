@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
-from dmn.study import Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def measure(
     """Measure ECE, NLL, Brier score and reliability in the largest cell of each setting."""
     import pandas as pd
 
-    from dmn.experiment import Experiment, largest, study_cells
+    from dmn.evaluation.experiment import Experiment, largest, study_cells
 
     found = list(study_cells(data, config))
     rows: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ def measure(
 
 
 def _rows(run: Any, kind: tuple[str, str], bins: int) -> list[dict[str, Any]]:
-    from dmn import metrics
+    from dmn.evaluation import metrics
 
     scores, labels = run.scores(*kind), run.labels
     diagram = metrics.reliability(scores, labels, bins)
@@ -81,9 +81,9 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate the calibration measures and draw reliability diagrams."""
+    from dmn.evaluation.statistics import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
 
     keys = [*CELL, "component", "weights"]
     measured = rows[rows["metric"].isin(["ece", "nll", "brier"])]

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import (
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     LEADING,
@@ -25,13 +26,12 @@ from dmn.studies._comparisons import (
     where,
     worst,
 )
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.dynamic_memory import Schedule
-    from dmn.experiment import Run
+    from dmn.evaluation.experiment import Run
+    from dmn.method.dynamic_memory import Schedule
 
 TITLE = "Failure modes"
 QUESTION = "When does the memory take in wrong images, and which classes pay for it?"
@@ -57,7 +57,7 @@ def measure(
     """Trace the memory's contents along the stream and compare answers with text alone."""
     import pandas as pd
 
-    from dmn.experiment import Experiment, cell_name
+    from dmn.evaluation.experiment import Experiment, cell_name
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
@@ -80,7 +80,7 @@ def measure(
 
 
 def _cells(data: StudyData, config: Config) -> list[Cell]:
-    from dmn.experiment import largest, study_cells
+    from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
     chosen = [largest(found, "zero_shot"), largest(found, "training_free")]
@@ -89,7 +89,7 @@ def _cells(data: StudyData, config: Config) -> list[Cell]:
 
 def _schedule(run: Run, config: Config, classes: int) -> Schedule:
     """Return the memory's writes; what enters follows from pseudo-labels and entropies alone."""
-    from dmn.dynamic_memory import write_schedule
+    from dmn.method.dynamic_memory import write_schedule
 
     order = run.order
     return write_schedule(run.pseudo_label[order], run.entropy[order], classes, config.model.length)
@@ -164,7 +164,7 @@ def _pictures(
     data: StudyData, cell: Cell, samples: Mapping[str, np.ndarray], count: int
 ) -> dict[str, np.ndarray]:
     """Return the images that the memory most often turned right, and wrong, with their rows."""
-    from dmn.experiment import cell_name
+    from dmn.evaluation.experiment import cell_name
 
     name = cell_name(cell)
     labels = samples["labels"]
@@ -189,9 +189,9 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
+    from dmn.evaluation.statistics import summarise
+    from dmn.report.failures import failure_figures
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
-    from dmn.studies._failure_figures import failure_figures
 
     keys = [*CELL, "class_name"]
     classes = gains(rows[rows["metric"] == "class_accuracy"], keys, LEADING)
@@ -275,7 +275,7 @@ def _confusions(samples: Mapping[Any, Mapping[str, np.ndarray]], rows: pd.DataFr
 
 
 def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    from dmn.metrics import confusion
+    from dmn.evaluation.metrics import confusion
 
     labels, before = (arrays[k].astype(np.int64) for k in ("labels", f"{name}/text"))
     after = arrays[f"{name}/dynamic"].astype(np.int64)

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import (
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     PLACE,
@@ -23,12 +24,11 @@ from dmn.studies._comparisons import (
     where,
     worst,
 )
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.experiment import Run
+    from dmn.evaluation.experiment import Run
 
 TITLE = "Memory length"
 QUESTION = "How many test images should a class remember, and which ones?"
@@ -65,7 +65,7 @@ def measure(
     """
     import pandas as pd
 
-    from dmn.experiment import largest, study_cells
+    from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
     used = orders[: settings.orders]
@@ -92,7 +92,7 @@ def _runs(
     lengths: Sequence[int],
     orders: Sequence[int],
 ) -> Iterator[tuple[str, Run]]:
-    from dmn.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment
 
     limits: list[int | None] = [*sorted(lengths)]
     if rule == RULES[0]:
@@ -112,9 +112,9 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
+    from dmn.evaluation.statistics import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
 
     rows = rows.assign(length=[_number(value) for value in rows["length"]])
     rows = rows.iloc[np.argsort([_rank(value) for value in rows["length"]], kind="stable")]

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import (
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import (
     CELL,
     PLACE,
     SUBJECTS,
@@ -24,7 +25,6 @@ from dmn.studies._comparisons import (
     where,
     with_most_shots,
 )
-from dmn.study import Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def measure(
     """Run every cell over the orders; keep each component's answer for every sample."""
     import pandas as pd
 
-    from dmn.experiment import Experiment, cell_name, study_cells
+    from dmn.evaluation.experiment import Experiment, cell_name, study_cells
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {
@@ -86,9 +86,9 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
-    from dmn.published import beside_the_paper, closeness
+    from dmn.evaluation.statistics import summarise
+    from dmn.report.published import beside_the_paper, closeness
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
 
     whole = rows[rows["metric"] == "accuracy"]
     table = in_order(summarise(whole, [*CELL, "component", "weights"]))
@@ -139,8 +139,8 @@ def _against_shots(table: pd.DataFrame) -> Figure:
 
 
 def _along_stream(rows: pd.DataFrame) -> Figure:
+    from dmn.evaluation.statistics import summarise
     from dmn.report import figures
-    from dmn.statistics import summarise
 
     part = rows[rows["metric"] == "accuracy_so_far"]
     part = part[part["weights"] != "fixed"]

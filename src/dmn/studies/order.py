@@ -9,8 +9,17 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.contract import (
+    Cell,
+    Measurement,
+    Part,
+    Report,
+    StudyData,
+    StudySettings,
+    stream_order,
+)
 from dmn.randomness import generator
-from dmn.studies._comparisons import (
+from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     PLACE,
@@ -23,12 +32,11 @@ from dmn.studies._comparisons import (
     where,
     worst,
 )
-from dmn.study import Cell, Measurement, Part, Report, StudyData, StudySettings, stream_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment
 
 TITLE = "Stream order"
 QUESTION = "Does the dynamic memory survive sorted, correlated or drifting streams?"
@@ -111,7 +119,7 @@ def measure(
     """Run each arrangement over the orders, then streams whose domain changes half-way."""
     import pandas as pd
 
-    from dmn.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment
 
     rows: list[dict[str, Any]] = []
     for cell in _cells(data, config):
@@ -129,7 +137,7 @@ def measure(
 
 
 def _cells(data: StudyData, config: Config) -> list[Cell]:
-    from dmn.experiment import largest, study_cells
+    from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
     chosen = [largest(found, "zero_shot"), largest(found, "training_free")]
@@ -141,7 +149,7 @@ def _domains(experiment: Experiment, seed: int, kind: str, shifted: Part) -> lis
 
     In all three streams the same images are clean and the same corrupted.
     """
-    from dmn.experiment import take
+    from dmn.evaluation.experiment import take
 
     clean = experiment.data.test
     N = len(clean)

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._bench import open_bench, peer_answers, peer_cost
-from dmn.studies._comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.peers.harness import open_bench, peer_answers, peer_cost
+from dmn.report.comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ def measure(
     """Run every peer in the cells that it can serve, and DMN itself."""
     import pandas as pd
 
-    from dmn.experiment import study_cells
+    from dmn.evaluation.experiment import study_cells
 
     rows: list[dict[str, Any]] = []
     used = orders[: settings.orders]
@@ -75,7 +75,7 @@ def _peer_rows(
 def _dmn_rows(
     data: StudyData, config: Config, cell: Cell, orders: Sequence[int]
 ) -> list[dict[str, Any]]:
-    from dmn.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment
 
     rows = []
     for run in Experiment(data, config, cell, fusions=("fixed", "validation")).runs(orders):
@@ -107,9 +107,9 @@ def report(
     """Tabulate accuracy and cost of every method, and paired differences to DMN."""
     import pandas as pd
 
+    from dmn.evaluation.statistics import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
 
     accuracy = rows[rows["metric"] == "accuracy"]
     table = summarise(accuracy, [*CELL, "method", "weights"])

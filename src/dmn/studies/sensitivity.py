@@ -10,14 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
-from dmn.study import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from dmn.projections import Projections
+    from dmn.method.projections import Projections
 
 TITLE = "Sensitivity"
 QUESTION = "Which settings of the method matter, and are the paper's good ones here?"
@@ -61,7 +61,7 @@ def measure(
     """Run each trial over a few orders, with weights of its own chosen on validation images."""
     import pandas as pd
 
-    from dmn.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment
 
     rows: list[dict[str, Any]] = []
     for trial in _trials(data, config, settings):
@@ -72,7 +72,7 @@ def measure(
 
 
 def _trials(data: StudyData, config: Config, settings: Settings) -> Iterator[Trial]:
-    from dmn.experiment import largest, study_cells
+    from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
     free = largest(found, "training_free") or largest(found, "zero_shot")
@@ -134,8 +134,8 @@ def train(
     leave_one_out: bool | None = None,
 ) -> Projections:
     """Train projections on the shots of a cell as the pipeline does, at another kind or place."""
-    from dmn import configured_training
-    from dmn.projections import Projections
+    from dmn.evaluation import fit as configured_training
+    from dmn.method.projections import Projections
 
     assert data.train is not None
     result = configured_training.train(
@@ -157,9 +157,9 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
 ) -> Report:
     """Tabulate accuracy for each value of each parameter; projections by kind and position."""
+    from dmn.evaluation.statistics import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
-    from dmn.statistics import summarise
 
     rows = rows[(rows["metric"] == "accuracy") & (rows["weights"] != "oracle")]
     keys = [*PLACE, "parameter", "level", "setting", "shots", "component", "weights"]

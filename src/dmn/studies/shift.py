@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.studies._comparisons import (
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     PLACE,
@@ -23,7 +24,6 @@ from dmn.studies._comparisons import (
     where,
     worst,
 )
-from dmn.study import Measurement, Report, StudyData, StudySettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def measure(
     """
     import pandas as pd
 
-    from dmn.experiment import Experiment, largest, study_cells
+    from dmn.evaluation.experiment import Experiment, largest, study_cells
 
     found = list(study_cells(data, config))
     rows: list[dict[str, Any]] = []

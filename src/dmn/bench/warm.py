@@ -1,0 +1,41 @@
+"""Compile the numba kernels once, at installation, so that the first jobs need not all do it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dmn.engine.evaluate import evaluate_many
+from dmn.method.projections import Projections
+from dmn.network import DualMemoryNetwork
+
+
+def main() -> None:
+    """Run each compiled path on a few random features, in float64 as the demo does."""
+    import torch
+
+    draws = np.random.Generator(np.random.PCG64(0))
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(draws.standard_normal(shape))
+
+    views, text, shots = some(12, 3, 8), some(3, 8), some(3, 2, 8)
+    names = ("query", "key", "value", "output", "text")
+    biases = Projections.bias(**{name: some(3, 8) for name in names})
+    orders = [draws.permutation(12), draws.permutation(12)]
+    for projections in (None, biases):
+        for readout in ("similarity", "center", "entropy"):
+            network = DualMemoryNetwork(
+                text,
+                shots,
+                length=2,
+                readout=readout,
+                projections=projections,
+                view_share=0.4,
+                dtype="float64",
+            )
+            network.evaluate(views)
+            evaluate_many(network, views, orders, [1, 2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Loops compiled by numba, written by hand for exactness and speed."""

@@ -1,0 +1,132 @@
+"""What a study gets and gives: features of one data set, backbone and split in, tidy rows out.
+
+A study is one module of dmn.studies with
+    TITLE, QUESTION            one line each, for the page
+    NEEDS                      which inputs beside test features: see `Need`
+    Settings                   a pydantic model, its section in the configuration
+    TABLES, FIGURES            names of what `report` makes
+    measure(data, config, settings, orders) -> Measurement
+    report(rows, samples, settings) -> Report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dmn.config import Config
+from dmn.randomness import generator
+from dmn.schema import Strict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from dmn.method.projections import Projections
+
+Need = Literal["few_shot", "projection", "shifts", "images"]
+
+
+class StudySettings(Strict):
+    """Base of the settings of a study."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Features of one part of a data set: views [N, V, D], labels [N], ids [N]."""
+
+    views: np.ndarray
+    labels: np.ndarray
+    ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """All that a study may read, of one data set, backbone and split seed.
+
+    text [C, D]; train views [C, K, V, D] of the largest K, shots in the order that they are drawn;
+    memory: shots [C, K, D] by K; projections by (K, training seed); shifts by (kind, severity).
+    `train` and `val` are None where the data set has only a test part.
+    """
+
+    dataset: str
+    backbone: str
+    split_seed: int
+    class_names: list[str]
+    logit_scale: float
+    text: np.ndarray
+    test: Part
+    val: Part | None = None
+    train: np.ndarray | None = None
+    memory: dict[int, np.ndarray] = field(default_factory=dict)
+    projections: dict[tuple[int, int], Projections] = field(default_factory=dict)
+    shifts: dict[tuple[str, int], Part] = field(default_factory=dict)
+    thumbnails: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Tidy rows, one a measurement with all its keys, and what each sample was answered."""
+
+    rows: pd.DataFrame
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tables and figures by the names that the study declares, and findings in words.
+
+    A finding is one sentence made from the rows; no number in it is written by hand.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+    findings: list[str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of the paper: zero_shot, or training_free or few_shot with K shots."""
+
+    setting: str
+    shots: int = 0
+    training_seed: int | None = None
+
+    def keys(self) -> dict[str, Any]:
+        """Return the cell as columns of a row."""
+        training = "none" if self.training_seed is None else str(self.training_seed)
+        return {"setting": self.setting, "shots": self.shots, "training_seed": training}
+
+
+def cells(config: Config) -> Iterator[Cell]:
+    """Yield the cells that the configuration asks for, in the paper's order."""
+    if "zero_shot" in config.settings:
+        yield Cell("zero_shot")
+    for shots in config.shots:
+        if "training_free" in config.settings:
+            yield Cell("training_free", shots)
+        if "few_shot" in config.settings:
+            for seed in config.seeds.training:
+                yield Cell("few_shot", shots, seed)
+
+
+def sample_name(split_seed: int, name: str) -> str:
+    """Return the name that a sample's array has in a file of several split seeds."""
+    return f"split={split_seed}/{name}"
+
+
+def split_sample_name(name: str) -> tuple[int, str]:
+    """Return the split seed and the own name of an array that `sample_name` named."""
+    split, _, own = name.partition("/")
+    return int(split.removeprefix("split=")), own
+
+
+def stream_order(order_seed: int, count: int, purpose: str = "test") -> np.ndarray:
+    """Return a permutation [N] of the rows: a stream order depends on seed, part and N only."""
+    return generator(order_seed, "stream order", purpose, count).permutation(count)

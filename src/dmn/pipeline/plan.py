@@ -1,0 +1,240 @@
+"""What a configuration will download, store, compute and run, before any of it happens.
+
+`python -m dmn.pipeline.plan --configfile config/paper.yaml datasets='[dtd, imagenet_a]'`
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import yaml
+
+from dmn.config import Config, load
+from dmn.datasets.registry import RemoteFile
+from dmn.errors import ConfigError, run_main
+from dmn.layered_yaml import merge, read_yaml
+from dmn.pipeline.paths import MANIFEST
+from dmn.pipeline.targets import Targets
+from dmn.seeds import all_seeds
+
+BROUGHT = "you bring it"
+COMPRESSED = ("gz", "tgz")
+FLOAT16 = 2
+IMAGES_PER_SECOND = 500.0
+TOTALS = ("download_bytes", "brought_bytes", "disk_bytes", "feature_bytes", "encoded_images")
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """One file: where it comes from, and its size as far as the registry knows it."""
+
+    dataset: str
+    file: str
+    bytes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """One data set: bytes of files and features, and how many views its encoders see.
+
+    `disk_bytes` are the archives and the expanded copies of compressed tars.
+    """
+
+    dataset: str
+    test_images: int
+    download_bytes: int
+    brought_bytes: int
+    disk_bytes: int
+    feature_bytes: int
+    encoded_images: int
+
+
+def source_of(file: RemoteFile, kind: str) -> str:
+    """Return a file's first home, or that the user brings it."""
+    if kind == "digits":
+        return "scikit-learn"
+    return str(urlparse(file.urls[0]).hostname) if file.urls else BROUGHT
+
+
+def file_plans(targets: Targets) -> list[FilePlan]:
+    """Return the files that the configuration reads."""
+    return [
+        FilePlan(name, file.name, file.expected_bytes, source_of(file, entry.kind))
+        for name, entry in targets.entries.items()
+        for file in targets.files(name)
+    ]
+
+
+def dimension(config: Config, backbone: str) -> int:
+    """Return a backbone's D; open_clip's own list tells it without loading open_clip."""
+    settings = config.encoder(backbone)
+    if settings.model == "embedded":
+        return settings.architecture.embed_dim
+    package = importlib.util.find_spec("open_clip")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    folder = Path(package.submodule_search_locations[0]) / "model_configs"
+    path = folder / f"{settings.model}.json"
+    if not path.exists():
+        raise ConfigError(f"encoders.{backbone}: open_clip has no model {settings.model!r}")
+    return int(json.loads(path.read_text(encoding="utf-8"))["embed_dim"])
+
+
+def view_counts(targets: Targets, dataset: str) -> Iterator[int]:
+    """Yield images times views of each part that one backbone encodes."""
+    config, entry = targets.config, targets.entries[dataset]
+    test = (entry.sizes.test or 0) * config.views.test
+    yield test
+    if any("shifts" in targets.needs(study) for study in config.studies):
+        yield test * len(config.corruptions.kinds) * len(config.corruptions.severities)
+    if targets.few_shot(dataset):
+        drawn = entry.classes * len(all_seeds(config.seeds.split))
+        yield drawn * max(config.shots) * config.views.train
+        yield drawn * config.splits.validation_shots * config.views.test
+
+
+def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
+    """Return the plan of one data set over all backbones."""
+    config, entry = targets.config, targets.entries[dataset]
+    files = targets.files(dataset)
+    views = sum(view_counts(targets, dataset))
+    dimensions = [dimension(config, backbone) for backbone in config.backbones]
+    expanded = [f for f in files if f.role == "archive" and f.name.endswith(COMPRESSED)]
+    return DatasetPlan(
+        dataset=dataset,
+        test_images=entry.sizes.test or 0,
+        download_bytes=sum(f.expected_bytes for f in files if f.urls),
+        brought_bytes=sum(f.expected_bytes for f in files if source_of(f, entry.kind) == BROUGHT),
+        disk_bytes=sum(f.expected_bytes for f in [*files, *expanded]),
+        feature_bytes=sum((views + entry.classes) * d * FLOAT16 for d in dimensions),
+        encoded_images=views * len(dimensions) if targets.has_images(dataset) else 0,
+    )
+
+
+def count_jobs(
+    configfile: str | None, changes: list[str], snakefile: Path, folder: Path
+) -> tuple[int, dict[str, int]]:
+    """Return how many jobs are still to run in `folder`, whole and by rule: Snakemake's count."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "1"]
+    command += ["--snakefile", str(snakefile), "--directory", str(folder)]
+    command += ["--configfile", configfile] if configfile else []
+    command += ["--config", *changes] if changes else []
+    done = subprocess.run([*command, "--", MANIFEST], capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    stats = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
+    if done.returncode or "total" not in stats:
+        if not done.returncode and "Nothing to be done" in said:
+            return 0, {}
+        raise ConfigError(f"Snakemake cannot plan this configuration: {_reason(said)}")
+    counts = {rule: int(number) for rule, number in stats.items()}
+    return counts.pop("total"), counts
+
+
+def _reason(output: str) -> str:
+    """Return the line that says what went wrong, among Snakemake's lines about itself."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    starts = [i for i, line in enumerate(lines) if re.match(r"\w*(Error|Exception)\b", line)]
+    return " ".join(lines[starts[0] : starts[0] + 2] if starts else lines[-1:])
+
+
+def plan(config: Config, rate: float = IMAGES_PER_SECOND) -> dict[str, Any]:
+    """Return the whole plan but for the jobs; `rate` is views a second of one GPU."""
+    targets = Targets(config)
+    datasets = [asdict(dataset_plan(targets, name)) for name in config.datasets]
+    totals = {key: sum(row[key] for row in datasets) for key in TOTALS}
+    return {
+        "datasets": datasets,
+        "files": [asdict(file) for file in file_plans(targets)],
+        "totals": totals,
+        "images_per_second": rate,
+        "encoder_hours": round(totals["encoded_images"] / rate / 3600, 2),
+    }
+
+
+def amount(count: int) -> str:
+    """Return bytes for people.
+
+    >>> amount(147897477120)
+    '147.9 GB'
+    """
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1000:.0f} kB" if count else "-"
+
+
+def show(found: dict[str, Any], manual: str) -> None:
+    """Print the plan as tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    files = Table("data set", "file", "size", "source", title="Files")
+    for row in found["files"]:
+        files.add_row(row["dataset"], row["file"], amount(row["bytes"]), row["source"])
+    heads = ("data set", "test images", "download", "you bring", "on disk", "features", "encoded")
+    sets = Table(*heads, title="Data sets")
+    for row in [*found["datasets"], {"dataset": "all", "test_images": 0, **found["totals"]}]:
+        sizes = [amount(row[key]) for key in TOTALS[:-1]]
+        images = f"{row['test_images']:,}" if row["test_images"] else ""
+        sets.add_row(row["dataset"], images, *sizes, f"{row['encoded_images']:,}")
+    console.print(files, sets)
+    console.print(
+        f"Encoders: {found['encoder_hours']:g} GPU hours at {found['images_per_second']:g} views "
+        "a second (measure yours: python -m dmn.bench.extraction); streams and training on "
+        "cached features come on top."
+    )
+    if any(row["source"] == BROUGHT for row in found["files"]):
+        console.print(f"Files that you bring go to {manual}/<data set>/.")
+    if "jobs" in found:
+        by_rule = ", ".join(f"{rule} {count}" for rule, count in found["jobs_by_rule"].items())
+        console.print(f"Jobs still to run: {found['jobs']:,} ({by_rule or 'none'}).")
+
+
+def main() -> None:
+    """Print the plan of a configuration."""
+    parser = argparse.ArgumentParser(prog="python -m dmn.pipeline.plan", description=__doc__)
+    parser.add_argument("--configfile", help="YAML file (default: the embedded demo)")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="as Snakemake's --config")
+    parser.add_argument(
+        "--images-per-second",
+        type=float,
+        default=IMAGES_PER_SECOND,
+        help="views that one GPU encodes (default: %(default)g, float32)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, not tables")
+    parser.add_argument("--no-jobs", action="store_true", help="leave Snakemake's dry run out")
+    arguments = parser.parse_args()
+    if arguments.images_per_second <= 0:
+        raise ConfigError(f"--images-per-second is {arguments.images_per_second:g}; give above 0")
+    values = read_yaml(arguments.configfile) if arguments.configfile else {}
+    for change in arguments.changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"{change!r} is not KEY=VALUE, such as datasets='[dtd]'")
+        values = merge(values, {key: yaml.safe_load(value)})
+    config = load(values, arguments.configfile or "the defaults")
+    found = plan(config, arguments.images_per_second)
+    if not arguments.no_jobs:
+        found["jobs"], found["jobs_by_rule"] = count_jobs(
+            arguments.configfile, arguments.changes, Path("Snakefile"), Path()
+        )
+    if arguments.json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        show(found, config.download.manual)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,251 @@
+"""Which files a configuration asks for: the lists that rules and `rule all` are made of."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+from dmn.config import Config
+from dmn.datasets.registry import (
+    DatasetEntry,
+    RemoteFile,
+    entry_file,
+    find_dataset,
+    load_registry,
+)
+from dmn.errors import ConfigError
+from dmn.pipeline import paths
+from dmn.pipeline.paths import fill
+from dmn.pipeline.sources import relative
+from dmn.seeds import all_seeds, seed_range
+
+
+class Targets:
+    """The artifacts of one configuration, phase by phase."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        registry = load_registry(config.download.registry)
+        self.entries: dict[str, DatasetEntry] = {
+            name: find_dataset(name, registry) for name in config.datasets
+        }
+        self.corruption_kinds = config.corruptions.kinds
+        self._check_imported()
+
+    def _check_imported(self) -> None:
+        """Refuse to show one encoder's features under two names."""
+        names = self.config.backbones
+        for dataset in self.entries:
+            if not self.has_images(dataset) and len(names) > 1:
+                raise ConfigError(
+                    f"data set {dataset} has imported features of one encoder, but the "
+                    f"configuration has {len(names)} backbones ({', '.join(names)}); name one"
+                )
+
+    def settings(self, *names: str, backbone: str | None = None, study: str | None = None) -> str:
+        """Return the sections that a job depends on as JSON text, and no more.
+
+        Of the encoders only `backbone`, of the studies only `study`, of the seeds only those of
+        training: a new seed, backbone or study must not change the other jobs' parameters.
+        """
+        config = self.config
+        changes: dict[str, Any] = {}
+        if backbone is not None:
+            changes |= {"backbones": [backbone], "encoders": {backbone: config.encoders[backbone]}}
+        if study is not None:
+            changes |= {"studies": {study: config.studies[study]}}
+        values = json.loads(config.model_copy(update=changes).sections(*names, *changes))
+        if "seeds" in values:
+            values["seeds"] = {"training": values["seeds"]["training"]}
+        return json.dumps(values, sort_keys=True)
+
+    def study_modules(self) -> dict[str, ModuleType]:
+        """Return the configured studies' modules by name."""
+        names = self.config.studies
+        return {name: importlib.import_module(f"dmn.studies.{name}") for name in names}
+
+    def needs(self, study: str) -> frozenset[str]:
+        """Return which inputs a study needs beside the test features."""
+        return frozenset(self.study_modules()[study].NEEDS)
+
+    def archives(self, dataset: str) -> list[str]:
+        """Return the files of a data set that this configuration reads."""
+        names = [file.name for file in self.files(dataset)]
+        return [fill(paths.ARCHIVE, dataset=dataset, file=name) for name in names]
+
+    def files(self, dataset: str) -> list[RemoteFile]:
+        """Return what the registry says of `archives`."""
+        spoken = self.config.prompts.kind in ("cupl", "both")
+        trained = self.few_shot(dataset)
+        return [
+            file
+            for file in self.entries[dataset].files.values()
+            if (spoken or file.role != "prompts") and (trained or file.part != "train")
+        ]
+
+    def registry(self, dataset: str) -> list[str]:
+        """Return the files that hold a data set's entry, for the rules that read it."""
+        extra = self.config.download.registry
+        built_in = entry_file(dataset)
+        files = [relative(built_in)] if built_in.exists() else []
+        return files + ([extra] if extra else [])
+
+    def has_images(self, dataset: str) -> bool:
+        """Say whether features are extracted here rather than imported."""
+        return self.entries[dataset].kind != "features"
+
+    def images(self, dataset: str) -> list[str]:
+        """Return the files that a picture of a test image is read from, if it has images."""
+        return self.archives(dataset) if self.has_images(dataset) else []
+
+    def few_shot(self, dataset: str) -> bool:
+        """Say whether shots and validation images of a data set are drawn.
+
+        Zero-shot settings take validation images where they come with the test images: ImageNet's
+        training archive is not asked for on their account.
+        """
+        entry = self.entries[dataset]
+        apart = any(file.part == "train" for file in entry.files.values())
+        return entry.few_shot and not (apart and set(self.config.settings) == {"zero_shot"})
+
+    def memory(self, dataset: str, backbone: str, split: object) -> list[str]:
+        """Return the static memories of one split seed, one for each number of shots."""
+        return [
+            fill(paths.MEMORY, dataset=dataset, backbone=backbone, shots=shots, split=split)
+            for shots in self.config.shots
+        ]
+
+    def projection(self, dataset: str, backbone: str, split: object) -> list[str]:
+        """Return the trained projections of one split seed; none without few_shot."""
+        if "few_shot" not in self.config.settings:
+            return []
+        keys = {"dataset": dataset, "backbone": backbone, "split": split}
+        kind = self.config.model.projection
+        pairs = product(self.config.shots, self.config.seeds.training)
+        return [
+            fill(paths.PROJECTION, projection=kind, shots=shots, training=seed, **keys)
+            for shots, seed in pairs
+        ]
+
+    def shifts(self, dataset: str, backbone: str) -> list[str]:
+        """Return the features of the corrupted test images."""
+        if not self.has_images(dataset):
+            return []
+        pairs = product(self.corruption_kinds, self.config.corruptions.severities)
+        keys = {"dataset": dataset, "backbone": backbone}
+        return [
+            fill(paths.SHIFT_FEATURES, corruption=kind, severity=severity, **keys)
+            for kind, severity in pairs
+        ]
+
+    def evaluation_inputs(
+        self, study: str, dataset: str, backbone: str, splits: str, orders: str
+    ) -> dict[str, Any]:
+        """Return the artifacts that one job of a study reads, by name; orders do not matter."""
+        seeds = seed_range(splits)
+        keys = {"dataset": dataset, "backbone": backbone}
+        needs = self.needs(study)
+        inputs: dict[str, Any] = {
+            "text": fill(paths.TEXT_FEATURES, **keys),
+            "test": fill(paths.TEST_FEATURES, **keys),
+            "lists": fill(paths.SPLIT, dataset=dataset),
+        }
+        if self.few_shot(dataset):
+            inputs["train"] = [fill(paths.TRAIN_FEATURES, split=seed, **keys) for seed in seeds]
+            inputs["val"] = [fill(paths.VAL_FEATURES, split=seed, **keys) for seed in seeds]
+            inputs["memory"] = _joined(self.memory(dataset, backbone, seed) for seed in seeds)
+            if "projection" in needs:
+                found = (self.projection(dataset, backbone, seed) for seed in seeds)
+                inputs["projection"] = _joined(found)
+        if "shifts" in needs:
+            inputs["shifts"] = self.shifts(dataset, backbone)
+        if "images" in needs:
+            inputs["images"] = self.images(dataset)
+        return inputs
+
+    def evaluation_rows(self, study: str) -> list[str]:
+        """Return the tables of a study over data sets, backbones, splits and order groups."""
+        config = self.config
+        cells = product(config.datasets, config.backbones, config.seeds.split, config.seeds.order)
+        return [
+            fill(paths.ROWS, study=study, dataset=d, backbone=b, splits=s, orders=o)
+            for d, b, s, o in cells
+        ]
+
+    def evaluation_samples(self, study: str) -> list[str]:
+        """Return the per-sample answers beside `evaluation_rows`."""
+        return [row.removesuffix(".csv") + ".safetensors" for row in self.evaluation_rows(study)]
+
+    def study_outputs(self, study: str) -> dict[str, Any]:
+        """Return the files of a study's report by name: rows, summary, tables, figures."""
+        module = self.study_modules()[study]
+        tables, figures = (
+            product(module.TABLES, paths.TABLE_KINDS),
+            product(module.FIGURES, paths.FIGURE_KINDS),
+        )
+        return {
+            "rows": fill(paths.STUDY_TABLE, study=study),
+            "summary": fill(paths.STUDY_SUMMARY, study=study),
+            "tables": [fill(paths.TABLE, study=study, table=t, kind=k) for t, k in tables],
+            "figures": [fill(paths.FIGURE, study=study, figure=f, kind=k) for f, k in figures],
+        }
+
+    def study_files(self, study: str) -> list[str]:
+        """Return the files of a study's report as one list."""
+        outputs = self.study_outputs(study)
+        return [outputs["rows"], outputs["summary"], *outputs["tables"], *outputs["figures"]]
+
+    def data(self) -> list[str]:
+        """Return every artifact below data/, so that a deleted one is missed."""
+        return list(dict.fromkeys(self._data()))
+
+    def _data(self) -> Iterator[str]:
+        config = self.config
+        for dataset in self.entries:
+            yield from self.archives(dataset)
+            yield fill(paths.DOWNLOAD_MANIFEST, dataset=dataset)
+            yield fill(paths.SPLIT, dataset=dataset)
+            if self.few_shot(dataset):
+                for split in all_seeds(config.seeds.split):
+                    yield fill(paths.SHOTS, dataset=dataset, split=split)
+        for backbone in config.backbones:
+            if config.encoders[backbone].model == "embedded":
+                yield fill(paths.ENCODER_HISTORY, backbone=backbone)
+            for dataset in config.datasets:
+                yield from self._features_and_memory(dataset, backbone)
+        for study in config.studies:
+            yield from self.evaluation_rows(study)
+            yield from self.evaluation_samples(study)
+
+    def _features_and_memory(self, dataset: str, backbone: str) -> Iterator[str]:
+        keys = {"dataset": dataset, "backbone": backbone}
+        if self.has_images(dataset):
+            yield fill(paths.ENCODER, backbone=backbone)
+        yield fill(paths.TEXT_FEATURES, **keys)
+        yield fill(paths.TEST_FEATURES, **keys)
+        if any("shifts" in self.needs(study) for study in self.config.studies):
+            yield from self.shifts(dataset, backbone)
+        if not self.few_shot(dataset):
+            return
+        for split in all_seeds(self.config.seeds.split):
+            yield fill(paths.TRAIN_FEATURES, split=split, **keys)
+            yield fill(paths.VAL_FEATURES, split=split, **keys)
+            yield from self.memory(dataset, backbone, split)
+            for projection in self.projection(dataset, backbone, split):
+                yield projection
+                yield projection.removesuffix(".safetensors") + ".csv"
+
+    def reports(self) -> list[str]:
+        """Return the reports of all studies and the page."""
+        studies = self.config.studies
+        files = [file for study in studies for file in self.study_files(study)]
+        manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
+        return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]
+
+
+def _joined(lists: Iterable[list[str]]) -> list[str]:
+    return [name for names in lists for name in names]

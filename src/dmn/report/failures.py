@@ -1,0 +1,106 @@
+"""The figures of the study of failure modes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+SHOWN = 8  # classes drawn at each end
+
+
+def failure_figures(
+    rows: pd.DataFrame, samples: Any, purity: pd.DataFrame, classes: pd.DataFrame
+) -> dict[str, Figure]:
+    """Draw purity, gains by class and along the stream, and the images that turned."""
+    import pandas as pd
+
+    from dmn.report import figures
+
+    panels = [*PLACE, "setting"]
+    windows = rows[rows["metric"] == "accuracy_so_far"]
+    course = gains(windows, [*CELL, "seen"], LEADING)
+    dynamic = only(classes, **DYNAMIC)
+    order = dynamic.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
+    ranks = {name: rank for rank, name in enumerate(order.index)}
+    if len(ranks) > 2 * SHOWN:
+        ends = [*order.index[:SHOWN], *order.index[-SHOWN:]]
+        dynamic = dynamic[dynamic["class_name"].isin(ends)]
+    # classes from loss to gain in every panel, settings as they stand
+    parts = [part for _, part in dynamic.groupby("setting", sort=False)]
+    shown = pd.concat(
+        [p.iloc[np.argsort([ranks[n] for n in p["class_name"]], kind="stable")] for p in parts]
+    )
+    return {
+        "purity_along_stream": figures.lines(
+            purity,
+            "seen",
+            series=["metric"],
+            caption="Purity: share of filled slots whose image is of the slot's class; beside it "
+            "the share of right pseudo-labels so far, which an unlimited memory would hold.",
+            panels=panels,
+            x_label="test images seen",
+            y_label="share (%)",
+            scale="linear",
+            band=True,
+            table="poison",
+        ),
+        "gain_by_class": figures.dots(
+            shown,
+            "class_name",
+            caption="Gain of the dynamic memory alone over text alone, by class.",
+            panels=panels,
+            x_label="gain over text alone (points)",
+            reference=0.0,
+            table="classes",
+        ),
+        "gain_along_stream": figures.lines(
+            course,
+            "seen",
+            caption="Gain over text alone on all images so far: the start is cold where it is "
+            "below the end.",
+            panels=panels,
+            x_label="test images seen",
+            y_label="gain over text alone (points)",
+            scale="linear",
+            band=True,
+            reference=0.0,
+            table="cold_start",
+        ),
+        "turned_samples": _gallery(samples, rows),
+    }
+
+
+def _gallery(samples: Any, rows: pd.DataFrame) -> Figure:
+    """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
+    from dmn.report import figures
+
+    key = next(iter(samples))
+    arrays = samples[key]
+    own = rows[(rows["dataset"] == key[0]) & (rows["metric"] == "wrong_entries")]
+    names = own["class_name"].unique()
+    cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
+    labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
+    pictures: list[np.ndarray] = []
+    titles: list[str] = []
+    for turned in ("right", "wrong"):
+        shown = arrays.get(f"{cell}/turned_{turned}_pictures", ())
+        chosen = arrays[f"{cell}/turned_{turned}"][: len(shown)]
+        for row, picture in zip(chosen, shown, strict=True):
+            label, answers = labels[row], after[:, row]
+            # of the orders, those in which it did turn
+            usual = np.bincount(answers[(answers == label) == (turned == "right")]).argmax()
+            pictures.append(picture)
+            titles.append(f"{turned}: {names[label]}\n{names[before[row]]} to {names[usual]}")
+    return figures.gallery(
+        pictures,
+        titles,
+        caption=f"{key[0]}: images that the dynamic memory alone most often turned right or wrong "
+        "against text alone; true class, then both answers.",
+    )
