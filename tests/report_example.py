@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Report, StudySettings
+from dmn.evaluation.contract import Report, StudyOptions
 from dmn.evaluation.statistics import paired, summarise
 from dmn.report import figures, tables
 from dmn.report.page import RunFacts, write_page
@@ -31,8 +31,8 @@ COMPONENTS = [
 KEYS = ["dataset", "backbone", "shots", "component", "weights"]
 
 
-class Settings(StudySettings):
-    """Settings of the example."""
+class Options(StudyOptions):
+    """Options of the example."""
 
     bins: int = Field(10, description="bins of confidence")
 
@@ -66,7 +66,7 @@ def rows(datasets: tuple[str, ...] = ("digits",), seed: int = 0) -> pd.DataFrame
     return pd.DataFrame(records)
 
 
-def report(measured: pd.DataFrame, samples: Any, settings: Settings) -> Report:
+def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
     """Return one of each form."""
     del samples
     summary = summarise(measured, KEYS)
@@ -88,7 +88,7 @@ def report(measured: pd.DataFrame, samples: Any, settings: Settings) -> Report:
     bins = pd.DataFrame(
         [
             {"component": c, "weights": w, "confidence": x, "accuracy": x * 0.9, "share": 0.1}
-            for (c, w), x in product(COMPONENTS, np.linspace(5, 95, settings.bins))
+            for (c, w), x in product(COMPONENTS, np.linspace(5, 95, options.bins))
         ]
     )
     heat = gain.assign(kind="blur", severity=gain["shots"])
@@ -163,7 +163,7 @@ def study(name: str = "example", title: str = "An example & more") -> ModuleType
             "scatter",
             "gallery",
         ),
-        Settings=Settings,
+        Options=Options,
         report=report,
     )
     return module
@@ -175,7 +175,7 @@ def write(folder: Path, datasets: tuple[str, ...] = ("digits",)) -> Summary:
         study(),
         rows(datasets),
         {},
-        Settings(),
+        Options(),
         folder / "studies" / "example",
         {"data/rows.csv": "0" * 64},
     )

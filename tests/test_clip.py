@@ -8,13 +8,13 @@ from safetensors.torch import save_file
 
 from dmn.artifacts import write_tensors
 from dmn.encoders.clip import build_small, fetch_weights, load_encoder
+from dmn.encoders.config import EncoderConfig, SmallClip
 from dmn.encoders.pretrain import initialise
-from dmn.encoders.settings import EncoderSettings, SmallClip
 from dmn.errors import ArtifactError, ConfigError, DataError
 from dmn.randomness import generator
 
 ARCHITECTURE = SmallClip(embed_dim=16, image_width=4, text_width=16, text_layers=1)
-EMBEDDED = EncoderSettings(precision="float64", architecture=ARCHITECTURE)
+EMBEDDED = EncoderConfig(precision="float64", architecture=ARCHITECTURE)
 # the smallest model that open_clip ships
 NAME = "RN50-test"
 
@@ -97,17 +97,17 @@ def test_a_missing_file_of_weights_is_named(tmp_path):
 
 def test_an_unknown_model_names_the_nearest():
     with pytest.raises(ConfigError, match="unknown model 'ViT-B-61'; did you mean 'ViT-B-16'"):
-        fetch_weights(EncoderSettings(model="ViT-B-61"))
+        fetch_weights(EncoderConfig(model="ViT-B-61"))
 
 
 def test_an_unknown_tag_names_the_nearest():
-    settings = EncoderSettings(model="ViT-B-16-quickgelu", pretrained="opnai")
+    settings = EncoderConfig(model="ViT-B-16-quickgelu", pretrained="opnai")
     with pytest.raises(ConfigError, match="no pretrained tag 'opnai'; did you mean 'openai'"):
         fetch_weights(settings)
 
 
 def test_weights_trained_with_another_activation_are_refused():
-    settings = EncoderSettings(model="RN50", pretrained="openai")
+    settings = EncoderConfig(model="RN50", pretrained="openai")
     with pytest.raises(ConfigError, match="another activation .* set the model to RN50-quickgelu"):
         fetch_weights(settings)
 
@@ -117,7 +117,7 @@ def test_a_failed_download_is_one_error(monkeypatch):
         raise RuntimeError("no route")
 
     monkeypatch.setattr("open_clip.pretrained.download_pretrained", fail)
-    settings = EncoderSettings(model="RN50-quickgelu", pretrained="openai")
+    settings = EncoderConfig(model="RN50-quickgelu", pretrained="openai")
     with pytest.raises(DataError, match="cannot download RN50-quickgelu openai: no route; check"):
         fetch_weights(settings)
 
@@ -131,7 +131,7 @@ def test_a_checkpoint_saved_by_open_clip_loads(small_model, tmp_path, kind):
     else:
         state = model.state_dict()
         torch.save({"epoch": 3, "state_dict": state} if kind == "training" else state, path)
-    settings = EncoderSettings(model=small_model, checkpoint=str(path))
+    settings = EncoderConfig(model=small_model, checkpoint=str(path))
     write_tensors(tmp_path / "weights.safetensors", fetch_weights(settings))
     encoder = load_encoder(settings, tmp_path / "weights.safetensors")
     expected = model.eval().encode_image(images(2).float(), normalize=True)
@@ -149,7 +149,7 @@ def test_a_hostile_pickle_is_not_run(small_model, tmp_path):
         else:
             path.write_bytes(pickle.dumps({"state_dict": Hostile()}))
         with pytest.raises(ArtifactError, match="holds more than tensors, so it is not loaded"):
-            fetch_weights(EncoderSettings(model=small_model, checkpoint=str(path)))
+            fetch_weights(EncoderConfig(model=small_model, checkpoint=str(path)))
     assert not (tmp_path / "ran").exists()
 
 
@@ -158,13 +158,13 @@ def test_a_damaged_checkpoint_is_named(small_model, tmp_path, content):
     path = tmp_path / "model.pt"
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"model.pt (is damaged|holds more)"):
-        fetch_weights(EncoderSettings(model=small_model, checkpoint=str(path)))
+        fetch_weights(EncoderConfig(model=small_model, checkpoint=str(path)))
 
 
 def test_a_checkpoint_of_another_image_size_is_not_resized_in_silence(small_model, tmp_path):
     larger = open_clip.create_model(small_model, force_image_size=64)
     torch.save(larger.state_dict(), tmp_path / "model.pt")
-    settings = EncoderSettings(model=small_model, checkpoint=str(tmp_path / "model.pt"))
+    settings = EncoderConfig(model=small_model, checkpoint=str(tmp_path / "model.pt"))
     with pytest.raises(
         ArtifactError, match="positional_embedding.*are they of this model and imag"
     ):
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_another_image_size_is_not_resized_in_silence(small_mode
 
 def test_a_missing_checkpoint_is_named(small_model):
     with pytest.raises(ArtifactError, match="no checkpoint file nowhere.pt"):
-        fetch_weights(EncoderSettings(model=small_model, checkpoint="nowhere.pt"))
+        fetch_weights(EncoderConfig(model=small_model, checkpoint="nowhere.pt"))
 
 
 def test_the_transform_comes_with_the_checkpoint(small_model, tmp_path):
@@ -181,7 +181,7 @@ def test_the_transform_comes_with_the_checkpoint(small_model, tmp_path):
     (tmp_path / "open_clip_config.json").write_text(
         '{"preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": 32}}'
     )
-    settings = EncoderSettings(model=small_model, checkpoint=str(tmp_path / "model.pt"))
+    settings = EncoderConfig(model=small_model, checkpoint=str(tmp_path / "model.pt"))
     write_tensors(tmp_path / "weights.safetensors", fetch_weights(settings))
     transform = load_encoder(settings, tmp_path / "weights.safetensors").transform
     assert transform.mean == (0.5, 0.5, 0.5)
@@ -191,7 +191,7 @@ def test_the_transform_comes_with_the_checkpoint(small_model, tmp_path):
 
 
 def test_untrained_weights_are_the_same_each_time(small_model):
-    first, second = (fetch_weights(EncoderSettings(model=small_model)) for _ in range(2))
+    first, second = (fetch_weights(EncoderConfig(model=small_model)) for _ in range(2))
     assert all((first[name] == second[name]).all() for name in first)
 
 

@@ -6,14 +6,14 @@ from PIL import Image
 from dmn.artifacts import read_tensor_metadata, read_tensors
 from dmn.encoders import extraction
 from dmn.encoders.clip import Encoder, build_small
+from dmn.encoders.config import SmallClip, ViewConfig
 from dmn.encoders.extraction import Picture, ViewPlan, extract, fitted_batch
 from dmn.encoders.pretrain import initialise
-from dmn.encoders.settings import SmallClip, ViewSettings
 from dmn.encoders.views import Transform, make_views
 from dmn.errors import DataError, FeatureError
 from dmn.randomness import generator
 
-PLAN = ViewPlan(3, 0, ViewSettings())
+PLAN = ViewPlan(3, 0, ViewConfig())
 
 
 class Opener:
@@ -57,7 +57,7 @@ def test_features_are_those_of_every_view_alone(encoder, tmp_path):
     assert facts["ids"] == [picture.id for picture in pictures()]
     assert facts["weights"] == "abc"
     for index, picture in enumerate(pictures()):
-        views = make_views(picture.opener(), picture.id, 3, 0, PLAN.settings, encoder.transform)
+        views = make_views(picture.opener(), picture.id, 3, 0, PLAN.config, encoder.transform)
         alone = np.stack([encoder.encode_images(torch.from_numpy(v[None]))[0] for v in views])
         np.testing.assert_array_equal(found["views"][index], alone.astype(np.float16))
 

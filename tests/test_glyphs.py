@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from dmn.encoders import glyphs
+from dmn.encoders.config import GlyphConfig
 from dmn.encoders.glyphs import FONTS, distance_fields, draw
-from dmn.encoders.settings import GlyphSettings
 from dmn.errors import DataError
 from dmn.randomness import generator
 
-STILL = GlyphSettings(rotation=0, shear=0, shift=0, warp=0, noise=0, width=(1, 1), height=(1, 1))
+STILL = GlyphConfig(rotation=0, shear=0, shift=0, warp=0, noise=0, width=(1, 1), height=(1, 1))
 
 
 def test_fields_are_positive_inside_the_glyph():
@@ -23,13 +23,13 @@ def test_fields_are_positive_inside_the_glyph():
 
 def test_equal_generators_draw_equal_glyphs():
     digits = np.arange(10)
-    first = draw(digits, GlyphSettings(), generator(0, "test"))
-    np.testing.assert_array_equal(first, draw(digits, GlyphSettings(), generator(0, "test")))
-    assert (first != draw(digits, GlyphSettings(), generator(1, "test"))).any()
+    first = draw(digits, GlyphConfig(), generator(0, "test"))
+    np.testing.assert_array_equal(first, draw(digits, GlyphConfig(), generator(0, "test")))
+    assert (first != draw(digits, GlyphConfig(), generator(1, "test"))).any()
 
 
 def test_glyphs_are_scans_of_seventeen_levels():
-    cells = draw(np.repeat(np.arange(10), 20), GlyphSettings(), generator(0, "test"))
+    cells = draw(np.repeat(np.arange(10), 20), GlyphConfig(), generator(0, "test"))
     assert cells.shape == (200, 8, 8)
     assert cells.dtype == np.uint8
     assert cells.max() == 16

@@ -179,7 +179,7 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     module = report_example.study()
     module.__dict__.update(report=lambda *_: Report({}, {}, []), FIGURES=("shots",))
     written = write_study_report(
-        module, pd.DataFrame({"value": [1.0]}), {}, report_example.Settings(), tmp_path / "example"
+        module, pd.DataFrame({"value": [1.0]}), {}, report_example.Options(), tmp_path / "example"
     )
     assert [t.rows[0][0].text for t in written.tables] == [
         "not measured with this configuration"
@@ -192,7 +192,7 @@ def test_an_undeclared_table_is_refused(tmp_path: Path) -> None:
     module.__dict__["report"] = lambda *_: Report({"more": pd.DataFrame()}, {}, [])
     with pytest.raises(ArtifactError, match="made more, which TABLES of its module does not decl"):
         write_study_report(
-            module, pd.DataFrame({"value": [1.0]}), {}, report_example.Settings(), tmp_path
+            module, pd.DataFrame({"value": [1.0]}), {}, report_example.Options(), tmp_path
         )
 
 

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from dmn.encoders.clip import build_small
+from dmn.encoders.config import EncoderTraining, SmallClip
 from dmn.encoders.pretrain import (
     CAPTIONS,
     _batch,
@@ -19,7 +20,6 @@ from dmn.encoders.pretrain import (
     initialise,
     pretrain,
 )
-from dmn.encoders.settings import EncoderTraining, SmallClip
 from dmn.randomness import generator
 
 TINY = EncoderTraining(
@@ -132,8 +132,8 @@ def test_several_captions_may_be_right():
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
-    settings = EncoderTraining(steps=100, warmup=10, lr=0.01)
-    rates = [_rate(step, settings) for step in range(100)]
+    config = EncoderTraining(steps=100, warmup=10, lr=0.01)
+    rates = [_rate(step, config) for step in range(100)]
     assert rates[9] == pytest.approx(0.01)
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)

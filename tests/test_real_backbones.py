@@ -21,14 +21,14 @@ from PIL import Image
 from dmn.artifacts import write_tensors
 from dmn.encoders.clip import fetch_weights, load_encoder
 from dmn.encoders.extraction import Picture, ViewPlan, extract
-from dmn.encoders.settings import EncoderSettings, ViewSettings
+from dmn.encoders.config import EncoderConfig, ViewConfig
 from dmn.randomness import generator
 
 model, folder = sys.argv[1:]
 torch.set_num_threads(1)
-settings = EncoderSettings(model=model)
-write_tensors(f"{folder}/weights.safetensors", fetch_weights(settings))
-encoder = load_encoder(settings, f"{folder}/weights.safetensors")
+config = EncoderConfig(model=model)
+write_tensors(f"{folder}/weights.safetensors", fetch_weights(config))
+encoder = load_encoder(config, f"{folder}/weights.safetensors")
 
 def opener(index):
     pixels = generator(0, "picture", index).integers(0, 256, (300, 400, 3)).astype(np.uint8)
@@ -36,7 +36,7 @@ def opener(index):
 
 pictures = [Picture(f"{i}.png", i % 2, opener(i)) for i in range(3)]
 start = time.perf_counter()
-extract(pictures, encoder, ViewPlan(2, 0, ViewSettings()), f"{folder}/out.safetensors")
+extract(pictures, encoder, ViewPlan(2, 0, ViewConfig()), f"{folder}/out.safetensors")
 seconds = time.perf_counter() - start
 text = encoder.encode_text(["a photo of a dog.", "a photo of a cat."])
 print(json.dumps({

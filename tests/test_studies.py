@@ -57,21 +57,21 @@ def splits():
 
 @pytest.fixture(scope="module")
 def measured(splits):
-    """Return a function: rows as the reports read them, samples and settings, measured once."""
+    """Return a function: rows as the reports read them, samples and options, measured once."""
     done = {}
 
     def measure(name):
         if name not in done:
             module = importlib.import_module(f"dmn.studies.{name}")
-            settings = module.Settings(**SMALL.get(name, {}))
+            options = module.Options(**SMALL.get(name, {}))
             frames, samples = [], {}
             for data in splits:
-                found = module.measure(data, CONFIG, settings, ORDERS)
+                found = module.measure(data, CONFIG, options, ORDERS)
                 place = {"study": name, "dataset": "synthetic", "backbone": "random"}
                 frames.append(found.rows.assign(**place, split_seed=data.split_seed))
                 samples["synthetic", "random", data.split_seed, "0-2"] = found.samples
             text = pd.concat(frames, ignore_index=True).to_csv(index=False, float_format="%.6f")
-            done[name] = pd.read_csv(StringIO(text)), samples, settings
+            done[name] = pd.read_csv(StringIO(text)), samples, options
         return done[name]
 
     return measure
@@ -119,7 +119,7 @@ def test_a_study_needs_no_heavy_import_and_says_what_it_asks(name):
     module = importlib.import_module(f"dmn.studies.{name}")
     assert module.TITLE
     assert module.QUESTION.endswith("?")
-    for field in module.Settings.model_fields.values():
+    for field in module.Options.model_fields.values():
         assert field.description
 
 
@@ -228,13 +228,13 @@ def test_peers_do_as_well_in_any_order_but_tda(measured):
 
 
 @pytest.mark.parametrize(
-    "name", list(order_study.arrangements(np.zeros(8, int), 0, order_study.Settings()))
+    "name", list(order_study.arrangements(np.zeros(8, int), 0, order_study.Options()))
 )
 def test_an_arrangement_is_a_permutation_that_its_seed_fixes(name):
     labels = np.random.default_rng(0).integers(0, 5, size=60)
-    settings = order_study.Settings()
+    options = order_study.Options()
     first, again, other = (
-        order_study.arrangements(labels, seed, settings)[name] for seed in (3, 3, 4)
+        order_study.arrangements(labels, seed, options)[name] for seed in (3, 3, 4)
     )
     assert sorted(first) == list(range(60))
     np.testing.assert_array_equal(first, again)

@@ -5,7 +5,7 @@ import torch
 from open_clip.transform import image_transform
 from PIL import Image
 
-from dmn.encoders.settings import ViewSettings
+from dmn.encoders.config import ViewConfig
 from dmn.encoders.views import (
     CLIP_MEAN,
     CLIP_STD,
@@ -19,7 +19,7 @@ from dmn.encoders.views import (
 from dmn.randomness import generator
 
 SMALL = Transform(size=32)
-PLAIN = ViewSettings(augmix=False)
+PLAIN = ViewConfig(augmix=False)
 
 
 def photograph(width=60, height=44, seed=0):
@@ -41,11 +41,11 @@ def test_the_default_transform_is_that_of_clip():
 
 
 def test_a_view_depends_on_seed_image_and_number_only():
-    few = make_views(photograph(), "a", 3, 7, ViewSettings(), SMALL)
-    many = make_views(photograph(), "a", 6, 7, ViewSettings(), SMALL)
+    few = make_views(photograph(), "a", 3, 7, ViewConfig(), SMALL)
+    many = make_views(photograph(), "a", 6, 7, ViewConfig(), SMALL)
     np.testing.assert_array_equal(few, many[:3])
     for other in (("b", 7), ("a", 8)):
-        assert (make_views(photograph(), other[0], 3, other[1], ViewSettings(), SMALL) != few)[
+        assert (make_views(photograph(), other[0], 3, other[1], ViewConfig(), SMALL) != few)[
             1:
         ].any()
     assert len({view.tobytes() for view in many}) == 6
@@ -53,20 +53,20 @@ def test_a_view_depends_on_seed_image_and_number_only():
 
 def test_a_grey_picture_in_rgb_has_the_views_of_its_one_channel():
     grey = photograph().convert("L")
-    colour = make_views(grey.convert("RGB"), "a", 8, 0, ViewSettings(), SMALL)
-    np.testing.assert_array_equal(make_views(grey, "a", 8, 0, ViewSettings(), SMALL), colour)
+    colour = make_views(grey.convert("RGB"), "a", 8, 0, ViewConfig(), SMALL)
+    np.testing.assert_array_equal(make_views(grey, "a", 8, 0, ViewConfig(), SMALL), colour)
 
 
 def test_grey_and_colour_take_the_same_way(monkeypatch):
     grey = photograph().convert("L")
-    fast = make_views(grey, "a", 8, 0, ViewSettings(), SMALL)
+    fast = make_views(grey, "a", 8, 0, ViewConfig(), SMALL)
     monkeypatch.setattr("dmn.encoders.views._one_channel", lambda image: image.convert("RGB"))
-    slow = make_views(grey, "a", 8, 0, ViewSettings(), SMALL)
+    slow = make_views(grey, "a", 8, 0, ViewConfig(), SMALL)
     np.testing.assert_allclose(fast, slow, atol=1e-6)
 
 
 def test_crops_have_the_area_and_ratio_of_the_settings():
-    settings = ViewSettings(scale=(0.5, 0.8), ratio=(0.9, 1.2))
+    settings = ViewConfig(scale=(0.5, 0.8), ratio=(0.9, 1.2))
     for number in range(200):
         draws = iter(generator(0, "test", number).random(64).tolist())
         left, top, right, bottom = _crop_box(200, 150, draws, settings)
@@ -77,14 +77,14 @@ def test_crops_have_the_area_and_ratio_of_the_settings():
 
 
 def test_an_impossible_crop_falls_back_to_the_middle():
-    settings = ViewSettings(scale=(1.0, 1.0), ratio=(1.0, 1.0))
+    settings = ViewConfig(scale=(1.0, 1.0), ratio=(1.0, 1.0))
     draws = iter(np.full(64, 0.5).tolist())
     assert _crop_box(100, 40, draws, settings) == (30, 0, 70, 40)
 
 
 def test_flips_can_be_switched_off():
     ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1)))
-    kept = ViewSettings(flip=False, augmix=False)
+    kept = ViewConfig(flip=False, augmix=False)
     rising = [np.diff(v[0].mean(0)).mean() > 0 for v in make_views(ramp, "a", 12, 0, kept, SMALL)]
     assert all(rising)
     mirrored = make_views(ramp, "a", 40, 0, PLAIN, SMALL)

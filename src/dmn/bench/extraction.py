@@ -20,8 +20,8 @@ import torch
 
 from dmn.artifacts import write_json
 from dmn.encoders.clip import EMBEDDED, Encoder, build_small, fetch_weights, load_encoder
+from dmn.encoders.config import EncoderConfig, ViewConfig
 from dmn.encoders.extraction import Picture, ViewPlan, extract, fitted_batch
-from dmn.encoders.settings import EncoderSettings, ViewSettings
 from dmn.errors import run_main
 from dmn.randomness import generator
 
@@ -76,19 +76,19 @@ def extraction_rate(
         return count * plan.count / (time.perf_counter() - start)
 
 
-def untrained(settings: EncoderSettings, device: str) -> Encoder:
+def untrained(config: EncoderConfig, device: str) -> Encoder:
     """Return an encoder with random weights; its speed is that of a trained one."""
     from dmn.artifacts import write_tensors
 
-    if settings.model == EMBEDDED:
-        state = build_small(settings.architecture).state_dict()
+    if config.model == EMBEDDED:
+        state = build_small(config.architecture).state_dict()
         weights = {name: value.numpy() for name, value in state.items()}
     else:
-        weights = fetch_weights(settings)
+        weights = fetch_weights(config)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
         write_tensors(path, weights)
-        return load_encoder(settings, path, device)
+        return load_encoder(config, path, device)
 
 
 def main() -> None:
@@ -105,10 +105,10 @@ def main() -> None:
     parser.add_argument("--out", help="JSON file to write")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = EncoderSettings(model=arguments.model, precision=arguments.precision)
-    encoder = untrained(settings, arguments.device)
+    config = EncoderConfig(model=arguments.model, precision=arguments.precision)
+    encoder = untrained(config, arguments.device)
     batch = fitted_batch(encoder)
-    plan = ViewPlan(arguments.views, 0, ViewSettings(augmix=not arguments.no_augmix))
+    plan = ViewPlan(arguments.views, 0, ViewConfig(augmix=not arguments.no_augmix))
     bare = bare_rate(encoder, batch, arguments.images * arguments.views)
     whole = extraction_rate(encoder, plan, batch, arguments.images, arguments.workers)
     result = {

@@ -149,11 +149,11 @@ def measure_many(
     lengths = MANY_LENGTHS
     network = DualMemoryNetwork(text, length=lengths[-1], logit_scale=LOGIT_SCALE, device=device)
     random = np.random.default_rng(0)
-    orders = [random.permutation(images) for _ in range(MANY_ORDERS)]
+    permutations = [random.permutation(images) for _ in range(MANY_ORDERS)]
     out = torch.zeros(MANY_ORDERS, len(lengths), 1, images, classes, device=device)
 
     def many() -> object:
-        return evaluate_many(network, x, orders, lengths, out=out)
+        return evaluate_many(network, x, permutations, lengths, out=out)
 
     many(), network.evaluate(x)
     times = in_turns([lambda: network.evaluate(x), many], ROUNDS[quick], SECONDS[quick], device)

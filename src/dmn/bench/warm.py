@@ -21,7 +21,7 @@ def main() -> None:
     views, text, shots = some(12, 3, 8), some(3, 8), some(3, 2, 8)
     names = ("query", "key", "value", "output", "text")
     biases = Projections.bias(**{name: some(3, 8) for name in names})
-    orders = [draws.permutation(12), draws.permutation(12)]
+    permutations = [draws.permutation(12), draws.permutation(12)]
     for projections in (None, biases):
         for readout in ("similarity", "center", "entropy"):
             network = DualMemoryNetwork(
@@ -34,7 +34,7 @@ def main() -> None:
                 dtype="float64",
             )
             network.evaluate(views)
-            evaluate_many(network, views, orders, [1, 2])
+            evaluate_many(network, views, permutations, [1, 2])
 
 
 if __name__ == "__main__":

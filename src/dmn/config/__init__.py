@@ -4,7 +4,7 @@
 `python -m dmn.config --write`.
 """
 
-from dmn.config.loading import from_argument, load, study_settings
+from dmn.config.loading import from_argument, load, study_options
 from dmn.config.model import Config, study_names
 
-__all__ = ["Config", "from_argument", "load", "study_names", "study_settings"]
+__all__ = ["Config", "from_argument", "load", "study_names", "study_options"]

@@ -26,18 +26,18 @@ def load(values: dict[str, Any], source: str = "configuration") -> Config:
                 + nearest(backbone, config.encoders)
             )
     for name, changes in config.studies.items():
-        study_settings(name, changes, source)
+        study_options(name, changes, source)
     return config
 
 
-def study_settings(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
-    """Return a study's validated settings; its module declares them as `Settings`."""
+def study_options(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
+    """Return a study's validated options; its module declares them as `Options`."""
     known = study_names()
     if name not in known:
         raise ConfigError(f"studies: no study {name!r} ({source}); {nearest(name, known)}")
     module = importlib.import_module(f"dmn.studies.{name}")
     try:
-        return module.Settings.model_validate(changes)
+        return module.Options.model_validate(changes)
     except ValidationError as error:
         where = f"{source}, studies.{name}"
         raise ConfigError("; ".join(_explain(e, where) for e in error.errors())) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from dmn.encoders.settings import EncoderSettings, EncoderTraining, ViewSettings
+from dmn.encoders.config import EncoderConfig, EncoderTraining, ViewConfig
 from dmn.schema import Strict
 from dmn.seeds import SeedEntry, all_seeds
 
@@ -70,7 +70,7 @@ class Splits(Strict):
     )
 
 
-class Views(ViewSettings):
+class Views(ViewConfig):
     """How many views of an image are cached, and how they are drawn."""
 
     test: int = Field(16, ge=1, le=128, description="views of a test image, view 0 included")
@@ -156,7 +156,7 @@ class Numerics(Strict):
 
 
 def all_studies() -> dict[str, dict[str, Any]]:
-    """Return every study with no change to its settings."""
+    """Return every study with no change to its options."""
     return {name: {} for name in study_names()}
 
 
@@ -179,12 +179,12 @@ class Config(Strict):
     )
     studies: dict[str, dict[str, Any]] = Field(
         default_factory=all_studies,
-        description="studies to make, each with changes to its settings (default: all)",
+        description="studies to make, each with changes to its options (default: all)",
     )
     seeds: Seeds = Seeds()
     download: Download = Download()
-    encoders: dict[str, EncoderSettings] = Field(
-        {"glyph": EncoderSettings(precision="float64")}, description="backbones by name"
+    encoders: dict[str, EncoderConfig] = Field(
+        {"glyph": EncoderConfig(precision="float64")}, description="backbones by name"
     )
     pretraining: EncoderTraining = EncoderTraining()
     splits: Splits = Splits()
@@ -196,7 +196,7 @@ class Config(Strict):
     corruptions: Corruptions = Corruptions()
     numerics: Numerics = Numerics()
 
-    def encoder(self, backbone: str) -> EncoderSettings:
+    def encoder(self, backbone: str) -> EncoderConfig:
         """Return the settings of a backbone; the embedded one has its pretraining's shape."""
         settings = self.encoders[backbone]
         if settings.model != "embedded":

@@ -16,7 +16,7 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 
 from dmn.artifacts import read_tensors
-from dmn.encoders.settings import EncoderSettings, SmallClip
+from dmn.encoders.config import EncoderConfig, SmallClip
 from dmn.encoders.views import Transform
 from dmn.errors import ArtifactError, ConfigError, DataError, nearest
 
@@ -115,17 +115,17 @@ def build_small(architecture: SmallClip) -> CLIP:
     return model.to(memory_format=torch.channels_last)
 
 
-def fetch_weights(settings: EncoderSettings) -> Weights:
-    """Return the weights that `settings` names: a released tag, a checkpoint file, or untrained.
+def fetch_weights(config: EncoderConfig) -> Weights:
+    """Return the weights that `config` names: a released tag, a checkpoint file, or untrained.
 
     Released weights are downloaded by open_clip into its cache.
     """
-    model, _ = _named(settings)
-    if settings.checkpoint:
-        _fill(model, _read_checkpoint(model, settings.checkpoint), settings.checkpoint)
-    elif settings.pretrained:
-        path = _download(settings)
-        _fill(model, _read_checkpoint(model, path), f"tag {settings.pretrained}")
+    model, _ = _named(config)
+    if config.checkpoint:
+        _fill(model, _read_checkpoint(model, config.checkpoint), config.checkpoint)
+    elif config.pretrained:
+        path = _download(config)
+        _fill(model, _read_checkpoint(model, path), f"tag {config.pretrained}")
     state = {name: value.detach() for name, value in model.state_dict().items()}
     return {
         name: (value.float() if value.dtype == torch.bfloat16 else value).numpy()
@@ -134,27 +134,27 @@ def fetch_weights(settings: EncoderSettings) -> Weights:
 
 
 def load_encoder(
-    settings: EncoderSettings, weights: Path | str, device: torch.device | str = "cpu"
+    config: EncoderConfig, weights: Path | str, device: torch.device | str = "cpu"
 ) -> Encoder:
-    """Return the encoder of `settings` with the weights of a safetensors file.
+    """Return the encoder of `config` with the weights of a safetensors file.
 
     Raises ConfigError for an unknown model or tag, ArtifactError where the weights do not fit.
     """
     place = _device(device)
-    if settings.model == EMBEDDED:
+    if config.model == EMBEDDED:
         from open_clip import SimpleTokenizer
 
-        model: nn.Module = build_small(settings.architecture)
-        transform = Transform(size=settings.architecture.image_size)
-        tokenizer: Any = SimpleTokenizer(context_length=settings.architecture.context)
+        model: nn.Module = build_small(config.architecture)
+        transform = Transform(size=config.architecture.image_size)
+        tokenizer: Any = SimpleTokenizer(context_length=config.architecture.context)
     else:
         from open_clip import get_tokenizer
 
-        model, transform = _named(settings)
-        tokenizer = get_tokenizer(settings.model)
+        model, transform = _named(config)
+        tokenizer = get_tokenizer(config.model)
     arrays = read_tensors(weights)
     _fill(model, {name: torch.from_numpy(value) for name, value in arrays.items()}, str(weights))
-    return Encoder(model, tokenizer, transform, place, settings.precision)
+    return Encoder(model, tokenizer, transform, place, config.precision)
 
 
 def _device(device: torch.device | str) -> torch.device:
@@ -167,26 +167,26 @@ def _device(device: torch.device | str) -> torch.device:
     return place
 
 
-def _named(settings: EncoderSettings) -> tuple[nn.Module, Transform]:
+def _named(config: EncoderConfig) -> tuple[nn.Module, Transform]:
     """Return a model of open_clip, untrained, with the transform of its weights."""
     import open_clip
 
     known = open_clip.list_models()
-    if settings.model not in known:
+    if config.model not in known:
         raise ConfigError(
-            f"unknown model {settings.model!r}; {nearest(settings.model, [EMBEDDED, *known])}"
+            f"unknown model {config.model!r}; {nearest(config.model, [EMBEDDED, *known])}"
         )
-    _check_tag(settings)
+    _check_tag(config)
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.random.manual_seed(UNTRAINED_SEED)
-        model = open_clip.create_model(settings.model, pretrained_text=False)
-    own, given = model.visual.preprocess_cfg, _preprocessing(settings)
+        model = open_clip.create_model(config.model, pretrained_text=False)
+    own, given = model.visual.preprocess_cfg, _preprocessing(config)
     if _sides(given.get("size", own["size"])) != _sides(own["size"]):
         raise ConfigError(
             f"the weights are made for images of {given['size']} pixels, but the model "
-            f"{settings.model} takes {own['size']}; choose the model of that size"
+            f"{config.model} takes {own['size']}; choose the model of that size"
         )
-    return model, _transform(settings.model, {**own, **given})
+    return model, _transform(config.model, {**own, **given})
 
 
 @contextlib.contextmanager
@@ -200,37 +200,35 @@ def _quiet() -> Any:
         logging.disable(before)
 
 
-def _check_tag(settings: EncoderSettings) -> None:
+def _check_tag(config: EncoderConfig) -> None:
     import open_clip
 
-    if not settings.pretrained:
+    if not config.pretrained:
         return
-    tags = open_clip.list_pretrained_tags_by_model(settings.model)
-    if settings.pretrained not in tags:
+    tags = open_clip.list_pretrained_tags_by_model(config.model)
+    if config.pretrained not in tags:
         raise ConfigError(
-            f"model {settings.model} has no pretrained tag {settings.pretrained!r}; "
-            + nearest(settings.pretrained, tags)
+            f"model {config.model} has no pretrained tag {config.pretrained!r}; "
+            + nearest(config.pretrained, tags)
         )
-    wanted = bool(
-        open_clip.get_pretrained_cfg(settings.model, settings.pretrained).get("quick_gelu")
-    )
-    given = bool((open_clip.get_model_config(settings.model) or {}).get("quick_gelu"))
+    wanted = bool(open_clip.get_pretrained_cfg(config.model, config.pretrained).get("quick_gelu"))
+    given = bool((open_clip.get_model_config(config.model) or {}).get("quick_gelu"))
     if wanted != given:
-        name = settings.model.removesuffix("-quickgelu") + ("-quickgelu" if wanted else "")
+        name = config.model.removesuffix("-quickgelu") + ("-quickgelu" if wanted else "")
         raise ConfigError(
-            f"weights {settings.pretrained!r} were trained with another activation than "
-            f"{settings.model} has; set the model to {name}"
+            f"weights {config.pretrained!r} were trained with another activation than "
+            f"{config.model} has; set the model to {name}"
         )
 
 
-def _preprocessing(settings: EncoderSettings) -> dict[str, Any]:
+def _preprocessing(config: EncoderConfig) -> dict[str, Any]:
     """Return what the weights say about their transform: by tag, or in a file beside them."""
     import open_clip
 
-    if settings.pretrained:
-        given = open_clip.get_pretrained_cfg(settings.model, settings.pretrained)
-    elif settings.checkpoint:
-        beside = Path(settings.checkpoint).with_name("open_clip_config.json")
+    if config.pretrained:
+        given = open_clip.get_pretrained_cfg(config.model, config.pretrained)
+    elif config.checkpoint:
+        beside = Path(config.checkpoint).with_name("open_clip_config.json")
         given = json.loads(beside.read_text()).get("preprocess_cfg", {}) if beside.exists() else {}
     else:
         given = {}
@@ -254,17 +252,17 @@ def _transform(model: str, preprocess: dict[str, Any]) -> Transform:
     return Transform(sides.pop(), mean, std, preprocess["interpolation"])
 
 
-def _download(settings: EncoderSettings) -> str:
+def _download(config: EncoderConfig) -> str:
     import open_clip
     from open_clip.pretrained import download_pretrained
 
     try:
-        config = open_clip.get_pretrained_cfg(settings.model, settings.pretrained)
-        return str(download_pretrained(config))
+        published = open_clip.get_pretrained_cfg(config.model, config.pretrained)
+        return str(download_pretrained(published))
     except Exception as error:
         # whatever the hub's client raises, the user has one remedy
         raise DataError(
-            f"cannot download {settings.model} {settings.pretrained}: {error}; check the "
+            f"cannot download {config.model} {config.pretrained}: {error}; check the "
             "network, or give the file as `checkpoint`"
         ) from None
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dmn.artifacts import read_json, read_tensors, write_json, write_tensors
-from dmn.encoders.settings import ViewSettings
+from dmn.encoders.config import ViewConfig
 from dmn.encoders.views import Transform, make_views
 from dmn.errors import ArtifactError, DmnError, FeatureError
 
@@ -56,7 +56,7 @@ class ViewPlan:
 
     count: int
     seed: int
-    settings: ViewSettings
+    config: ViewConfig
 
 
 class _Views(Dataset[Any]):
@@ -73,7 +73,7 @@ class _Views(Dataset[Any]):
         try:
             image = picture.opener()
             views = make_views(
-                image, picture.id, plan.count, plan.seed, plan.settings, self.transform
+                image, picture.id, plan.count, plan.seed, plan.config, self.transform
             )
         except DmnError as error:
             return error
@@ -114,7 +114,7 @@ def _key(ids: list[str], encoder: Encoder, plan: ViewPlan, facts: dict[str, Any]
     """Return a hash of all that the features depend on."""
     values = {
         "ids": ids,
-        "views": [plan.count, plan.seed, plan.settings.model_dump(mode="json")],
+        "views": [plan.count, plan.seed, plan.config.model_dump(mode="json")],
         "transform": str(encoder.transform),
         "arithmetic": [str(encoder.dtype), str(encoder.mixed), encoder.device.type],
         "facts": facts,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dmn.encoders.settings import GlyphSettings
+from dmn.encoders.config import GlyphConfig
 from dmn.errors import DataError
 
 FIELD = 64
@@ -76,19 +76,19 @@ def _field(outline: Array) -> Array:
     return map_coordinates(distance, grid, order=1, mode="nearest")
 
 
-def draw(labels: Array, settings: GlyphSettings, generator: np.random.Generator) -> Array:
+def draw(labels: Array, config: GlyphConfig, generator: np.random.Generator) -> Array:
     """Draw the digits `labels` `[N]` as 8 x 8 cells of 17 levels, uint8 `[N, 8, 8]`, 0 to 16."""
     count = len(labels)
     fields, widths = distance_fields()
     font = generator.integers(len(FONTS), size=count)
-    height = _uniform(generator, settings.height, count)
-    rows, columns = _coordinates(height, settings, generator)
+    height = _uniform(generator, config.height, count)
+    rows, columns = _coordinates(height, config, generator)
     distance = _sample(fields[font, labels], rows, columns)
-    half = _uniform(generator, settings.stroke, count) / FIELD
+    half = _uniform(generator, config.stroke, count) / FIELD
     # moving the outline makes the strokes of every font as wide as drawn
     outline = (distance - widths[font, labels][:, None, None]) * height + half
     ink = np.clip(outline * FINE + 0.5, 0.0, 1.0)
-    return _scan(ink, settings, generator)
+    return _scan(ink, config, generator)
 
 
 def _uniform(generator: np.random.Generator, bounds: tuple[float, float], count: int) -> Array:
@@ -96,20 +96,20 @@ def _uniform(generator: np.random.Generator, bounds: tuple[float, float], count:
 
 
 def _coordinates(
-    height: Array, settings: GlyphSettings, generator: np.random.Generator
+    height: Array, config: GlyphConfig, generator: np.random.Generator
 ) -> tuple[Array, Array]:
     """Return where in the glyph each fine pixel lies, rows and columns `[N, 16, 16]`."""
     count = len(height)
     steps = (np.arange(FINE) + 0.5) / FINE - 0.5
     down, right = steps[None, :, None], steps[None, None, :]
-    moves = generator.uniform(-settings.shift, settings.shift, size=(2, count, 1, 1))
-    warp = _warp(settings.warp, count, generator)
+    moves = generator.uniform(-config.shift, config.shift, size=(2, count, 1, 1))
+    warp = _warp(config.warp, count, generator)
     down, right = down - moves[0] + warp[0], right - moves[1] + warp[1]
-    angle = np.radians(_uniform(generator, (-settings.rotation, settings.rotation), count))
-    shear = _uniform(generator, (-settings.shear, settings.shear), count)
+    angle = np.radians(_uniform(generator, (-config.rotation, config.rotation), count))
+    shear = _uniform(generator, (-config.shear, config.shear), count)
     sine, cosine = np.sin(angle), np.cos(angle)
     down, right = cosine * down - sine * right, sine * down + cosine * right
-    width = height * _uniform(generator, settings.width, count)
+    width = height * _uniform(generator, config.width, count)
     return down / height, (right + shear * down) / width
 
 
@@ -135,12 +135,12 @@ def _sample(fields: Array, rows: Array, columns: Array) -> Array:
     return above * (1 - down) + below * down
 
 
-def _scan(ink: Array, settings: GlyphSettings, generator: np.random.Generator) -> Array:
+def _scan(ink: Array, config: GlyphConfig, generator: np.random.Generator) -> Array:
     """Average the ink `[N, 16, 16]` in cells and give it the tone and noise of a scan."""
     count = len(ink)
     cells = ink.reshape(count, CELLS, FINE // CELLS, CELLS, FINE // CELLS).mean(axis=(2, 4))
-    cells = np.minimum(cells * _uniform(generator, settings.gain, count), 1.0)
-    cells = cells ** _uniform(generator, settings.gamma, count)
-    spread = _uniform(generator, (0.0, settings.noise), count)
+    cells = np.minimum(cells * _uniform(generator, config.gain, count), 1.0)
+    cells = cells ** _uniform(generator, config.gamma, count)
+    spread = _uniform(generator, (0.0, config.noise), count)
     cells = cells + spread * generator.standard_normal(cells.shape)
     return np.rint(np.clip(cells, 0.0, 1.0) * LEVELS).astype(np.uint8)

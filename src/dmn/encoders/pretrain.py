@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from dmn.datasets.digits import CLASS_NAMES, grey
 from dmn.encoders.clip import build_small
+from dmn.encoders.config import EncoderTraining
 from dmn.encoders.glyphs import draw
-from dmn.encoders.settings import EncoderTraining
 from dmn.encoders.views import Transform, enlarge_cells
 from dmn.randomness import generator
 from dmn.workers import workers
@@ -120,62 +120,62 @@ class _Vocabulary:
         return x @ model.text_projection
 
 
-def pretrain(settings: EncoderTraining) -> Pretrained:
-    """Train the embedded CLIP; equal settings give equal weights."""
-    dtype = {"float64": torch.float64, "float32": torch.float32}[settings.precision]
-    model = build_small(settings.architecture).to(dtype)
-    initialise(model, generator(settings.seed, "encoder-weights"), settings.logit_scale)
+def pretrain(config: EncoderTraining) -> Pretrained:
+    """Train the embedded CLIP; equal config give equal weights."""
+    dtype = {"float64": torch.float64, "float32": torch.float32}[config.precision]
+    model = build_small(config.architecture).to(dtype)
+    initialise(model, generator(config.seed, "encoder-weights"), config.logit_scale)
     words = _Vocabulary(model)
-    optimiser = _optimiser(model, words, settings)
+    optimiser = _optimiser(model, words, config)
     history = []
     model.train()
     with workers(1) as beside:
-        for step, batch in enumerate(_batches(words, settings, beside)):
-            rate = _rate(step, settings)
+        for step, batch in enumerate(_batches(words, config, beside)):
+            rate = _rate(step, config)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss = _step(model, words, optimiser, settings, batch, beside)
-            if step % 10 == 0 or step == settings.steps - 1:
+            loss = _step(model, words, optimiser, config, batch, beside)
+            if step % 10 == 0 or step == config.steps - 1:
                 history.append({"step": step, "loss": round(loss, 4), "lr": round(rate, 8)})
             if (step + 1) % REPORT_EVERY == 0:
-                LOGGER.info("pretraining: step %d of %d, loss %.3f", step + 1, settings.steps, loss)
+                LOGGER.info("pretraining: step %d of %d, loss %.3f", step + 1, config.steps, loss)
     return Pretrained(_rounded(model, words), history)
 
 
-def _optimiser(model: CLIP, words: _Vocabulary, settings: EncoderTraining) -> torch.optim.AdamW:
+def _optimiser(model: CLIP, words: _Vocabulary, config: EncoderTraining) -> torch.optim.AdamW:
     frozen = {"token_embedding.weight", "logit_scale"}
     trained = [p for name, p in model.named_parameters() if name not in frozen]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in frozen)
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [words.table, *(p for p in trained if p.ndim < 2)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 
-def _rate(step: int, settings: EncoderTraining) -> float:
-    if step < settings.warmup:
-        return settings.lr * (step + 1) / settings.warmup
-    span = max(1, settings.steps - settings.warmup)
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - settings.warmup) / span))
+def _rate(step: int, config: EncoderTraining) -> float:
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    span = max(1, config.steps - config.warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / span))
 
 
-def _batches(words: _Vocabulary, settings: EncoderTraining, beside: Executor) -> Iterator[Batch]:
+def _batches(words: _Vocabulary, config: EncoderTraining, beside: Executor) -> Iterator[Batch]:
     """Yield the batch of each step; the next one is drawn meanwhile."""
-    upcoming = beside.submit(_batch, words, settings, 0)
-    for step in range(settings.steps):
+    upcoming = beside.submit(_batch, words, config, 0)
+    for step in range(config.steps):
         batch = upcoming.result()
-        if step + 1 < settings.steps:
-            upcoming = beside.submit(_batch, words, settings, step + 1)
+        if step + 1 < config.steps:
+            upcoming = beside.submit(_batch, words, config, step + 1)
         yield batch
 
 
-def _batch(words: _Vocabulary, settings: EncoderTraining, step: int) -> Batch:
-    draws = generator(settings.seed, "encoder-batch", step)
-    digits = draws.integers(10, size=settings.batch)
-    images = glyph_batch(digits, settings, draws).to(words.table.dtype)
-    rows = draws.choice(len(words.digits), settings.captions, replace=False)
+def _batch(words: _Vocabulary, config: EncoderTraining, step: int) -> Batch:
+    draws = generator(config.seed, "encoder-batch", step)
+    digits = draws.integers(10, size=config.batch)
+    images = glyph_batch(digits, config, draws).to(words.table.dtype)
+    rows = draws.choice(len(words.digits), config.captions, replace=False)
     same = digits[:, None] == words.digits[rows][None, :]
     return Batch(images, torch.from_numpy(rows), torch.from_numpy(same))
 
@@ -184,7 +184,7 @@ def _step(
     model: CLIP,
     words: _Vocabulary,
     optimiser: torch.optim.AdamW,
-    settings: EncoderTraining,
+    config: EncoderTraining,
     batch: Batch,
     beside: Executor,
 ) -> float:
@@ -194,24 +194,24 @@ def _step(
     # the towers share no parameter: each can go back alone
     ends = [features.detach().requires_grad_() for features in towers]
     seen, said = (functional.normalize(features, dim=-1) for features in ends)
-    loss = contrast(settings.logit_scale * seen @ said.T, batch.same)
+    loss = contrast(config.logit_scale * seen @ said.T, batch.same)
     slopes = torch.autograd.grad(loss, ends)
     optimiser.zero_grad()
     text = beside.submit(towers[1].backward, slopes[1])
     towers[0].backward(slopes[0])
     text.result()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+    torch.nn.utils.clip_grad_norm_(parameters, config.clip)
     optimiser.step()
     return float(loss.detach())
 
 
 def glyph_batch(
-    digits: np.ndarray[Any, Any], settings: EncoderTraining, draws: np.random.Generator
+    digits: np.ndarray[Any, Any], config: EncoderTraining, draws: np.random.Generator
 ) -> Tensor:
     """Return glyphs as the encoder sees scans, float32 `[B, 3, H, W]`, normalised."""
-    size = settings.architecture.image_size
-    scans = enlarge_cells(grey(draw(digits, settings.glyphs, draws)), size)
+    size = config.architecture.image_size
+    scans = enlarge_cells(grey(draw(digits, config.glyphs, draws)), size)
     return torch.from_numpy(Transform(size=size).normalise(scans))
 
 

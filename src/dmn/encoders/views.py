@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmn.encoders.settings import ViewSettings
+from dmn.encoders.config import ViewConfig
 from dmn.randomness import generator
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def make_views(
     image_id: str,
     count: int,
     seed: int,
-    settings: ViewSettings,
+    config: ViewConfig,
     transform: Transform,
 ) -> Array:
     """Return `count` normalised views of an RGB or grey image, float32 `[V, 3, H, W]`.
@@ -89,10 +89,8 @@ def make_views(
     views = [np.asarray(transform.centre(image))]
     for number in range(1, count):
         draws = iter(generator(seed, "view", image_id, number).random(DRAWS).tolist())
-        crop = random_crop(image, draws, settings, transform.size)
-        views.append(
-            augmix(crop, draws, settings.severity) if settings.augmix else np.asarray(crop)
-        )
+        crop = random_crop(image, draws, config, transform.size)
+        views.append(augmix(crop, draws, config.severity) if config.augmix else np.asarray(crop))
     return transform.normalise(np.stack(views))
 
 
@@ -107,33 +105,33 @@ def _one_channel(image: Image.Image) -> Image.Image:
 
 
 def random_crop(
-    image: Image.Image, draws: Iterator[float], settings: ViewSettings, size: int
+    image: Image.Image, draws: Iterator[float], config: ViewConfig, size: int
 ) -> Image.Image:
     """Cut out and resize a random part, and mirror it half of the time."""
     from PIL.Image import Transpose
 
-    box = _crop_box(image.width, image.height, draws, settings)
-    resampling = _resampling(settings.interpolation)
+    box = _crop_box(image.width, image.height, draws, config)
+    resampling = _resampling(config.interpolation)
     crop = image.resize((size, size), resampling, box=box)
-    if next(draws) < 0.5 and settings.flip:
+    if next(draws) < 0.5 and config.flip:
         crop = crop.transpose(Transpose.FLIP_LEFT_RIGHT)
     return crop
 
 
 def _crop_box(
-    width: int, height: int, draws: Iterator[float], settings: ViewSettings
+    width: int, height: int, draws: Iterator[float], config: ViewConfig
 ) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) of a random part, as torchvision's RandomResizedCrop."""
-    low, high = (math.log(ratio) for ratio in settings.ratio)
+    low, high = (math.log(ratio) for ratio in config.ratio)
     for _ in range(CROP_TRIES):
-        area = width * height * _between(next(draws), *settings.scale)
+        area = width * height * _between(next(draws), *config.scale)
         ratio = math.exp(_between(next(draws), low, high))
         across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < across <= width and 0 < down <= height:
             left = int(next(draws) * (width - across + 1))
             top = int(next(draws) * (height - down + 1))
             return left, top, left + across, top + down
-    ratio = min(max(width / height, settings.ratio[0]), settings.ratio[1])
+    ratio = min(max(width / height, config.ratio[0]), config.ratio[1])
     across, down = min(width, round(height * ratio)), min(height, round(width / ratio))
     left, top = (width - across) // 2, (height - down) // 2
     return left, top, left + across, top + down

@@ -177,7 +177,7 @@ class ManyResult:
 def evaluate_many(
     network: DualMemoryNetwork,
     views: object,
-    orders: Sequence[object],
+    permutations: Sequence[object],
     lengths: Sequence[int] | None = None,
     betas: Sequence[float] | None = None,
     block_size: int = BLOCK,
@@ -200,9 +200,9 @@ def evaluate_many(
         N = len(as_rows(views))
         text = room(network, N, network.classes)
         stream = open_stream(network, views, None, pool, text)
-        shape = (len(orders), len(wanted), len(sharpness), N, network.classes)
+        shape = (len(permutations), len(wanted), len(sharpness), N, network.classes)
         dynamic = room(network, *shape) if out is None else _checked_out(network, shape, out)
-        rows = [check_order(order, N) for order in orders]
+        rows = [check_order(order, N) for order in permutations]
         schedules = [_schedules(network, stream, order, wanted) for order in rows]
         if network.device.type != "cpu" or not _cross(
             network, stream, rows, schedules, wanted, sharpness, block_size, pool, dynamic
@@ -257,7 +257,7 @@ def _schedules(
 def _cross(
     network: DualMemoryNetwork,
     stream: Stream,
-    orders: list[np.ndarray],
+    permutations: list[np.ndarray],
     schedules: list[list[Schedule]],
     lengths: tuple[int, ...],
     betas: tuple[float, ...],
@@ -272,7 +272,7 @@ def _cross(
     longest = lengths.index(max(lengths))
     if not crossing.worthwhile(network, [own[longest] for own in schedules]):
         return False
-    crossing.PairReader(network, stream, orders, lengths, betas).read(found, pool, size)
+    crossing.PairReader(network, stream, permutations, lengths, betas).read(found, pool, size)
     return True
 
 

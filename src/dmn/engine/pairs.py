@@ -151,14 +151,14 @@ def _loop_cost(slots: np.ndarray) -> float:
 class PairReader:
     """Reads the dynamic memories of several orders of a stream, for blocks of its rows.
 
-    stream: in the order of its rows; orders: permutations of the rows; lengths ascend.
+    stream: in the order of its rows; permutations of the rows; lengths ascend.
     """
 
     def __init__(
         self,
         network: DualMemoryNetwork,
         stream: Stream,
-        orders: Sequence[np.ndarray],
+        permutations: Sequence[np.ndarray],
         lengths: Sequence[int],
         betas: Sequence[float],
     ) -> None:
@@ -178,11 +178,11 @@ class PairReader:
         source = np.empty(C * self.F + N, np.int64)
         source[fixed], source[mine] = np.arange(C * self.F), C * self.F + row
         self.table = stream.table[torch.from_numpy(source)]
-        self.ranks = np.empty((len(orders), N), self.scalar)
-        self.rank = np.full((len(orders), len(source)), -1, self.scalar)
-        self.members = np.empty((len(orders), len(source)), np.int64)
+        self.ranks = np.empty((len(permutations), N), self.scalar)
+        self.rank = np.full((len(permutations), len(source)), -1, self.scalar)
+        self.members = np.empty((len(permutations), len(source)), np.int64)
         self.members[:, fixed] = np.tile(np.arange(self.F), C)
-        for o, order in enumerate(orders):
+        for o, order in enumerate(permutations):
             self.ranks[o, order] = np.arange(N)
             self.rank[o, mine] = self.ranks[o, row] + (not network.update_before_read)
             # of equal entropies the one that comes earlier in this order goes first

@@ -3,10 +3,10 @@
 A study is one module of dmn.studies with
     TITLE, QUESTION            one line each, for the page
     NEEDS                      which inputs beside test features: see `Need`
-    Settings                   a pydantic model, its section in the configuration
+    Options                    a pydantic model, its section in the configuration
     TABLES, FIGURES            names of what `report` makes
-    measure(data, config, settings, orders) -> Measurement
-    report(rows, samples, settings) -> Report
+    measure(data, config, options, order_seeds) -> Measurement
+    report(rows, samples, options) -> Report
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Need = Literal["few_shot", "projection", "shifts", "images"]
 
 
-class StudySettings(Strict):
-    """Base of the settings of a study."""
+class StudyOptions(Strict):
+    """Base of the options of a study."""
 
 
 @dataclass(frozen=True)

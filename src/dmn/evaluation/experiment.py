@@ -175,36 +175,36 @@ class Experiment:
         self, order_seed: int, part: Part | None = None, order: np.ndarray | None = None
     ) -> Run:
         """Run a part, the test images where none is given, in an order, else in the seed's."""
-        orders = None if order is None else [order]
-        return self.runs([order_seed], part, orders)[0]
+        permutations = None if order is None else [order]
+        return self.runs([order_seed], part, permutations)[0]
 
     def runs(
         self,
         seeds: Sequence[int],
         part: Part | None = None,
-        orders: Sequence[np.ndarray] | None = None,
+        permutations: Sequence[np.ndarray] | None = None,
     ) -> list[Run]:
         """Run a part, the test images where none is given, once for each seed.
 
-        `orders` are as many permutations of its rows; else a seed's own order is taken.
+        `permutations` of its rows are as many; else a seed's own order is taken.
         """
-        return self.runs_by_length(seeds, [self.network.length], part, orders)[0]
+        return self.runs_by_length(seeds, [self.network.length], part, permutations)[0]
 
     def runs_by_length(
         self,
         seeds: Sequence[int],
         lengths: Sequence[int | None],
         part: Part | None = None,
-        orders: Sequence[np.ndarray] | None = None,
+        permutations: Sequence[np.ndarray] | None = None,
     ) -> list[list[Run]]:
         """Return `runs` for each memory length; None is unlimited.
 
         Validation weights are those of the network's own length.
         """
         part = part or self.data.test
-        if orders is None:
-            orders = [stream_order(seed, len(part)) for seed in seeds]
-        found = self._answer(part, seeds, orders, lengths)
+        if permutations is None:
+            permutations = [stream_order(seed, len(part)) for seed in seeds]
+        found = self._answer(part, seeds, permutations, lengths)
         if self.validation is not None and "validation" in self.fusions:
             self._validate(seeds)
         for runs in found:
@@ -227,15 +227,15 @@ class Experiment:
         if not missing:
             return
         count = len(self.validation)
-        orders = [stream_order(seed, count, "validation") for seed in missing]
-        runs = self._answer(self.validation, missing, orders, [self.network.length])[0]
+        permutations = [stream_order(seed, count, "validation") for seed in missing]
+        runs = self._answer(self.validation, missing, permutations, [self.network.length])[0]
         self._validations |= dict(zip(missing, runs, strict=True))
 
     def _answer(
         self,
         part: Part,
         seeds: Sequence[int],
-        orders: Sequence[np.ndarray],
+        permutations: Sequence[np.ndarray],
         lengths: Sequence[int | None],
     ) -> list[list[Run]]:
         """Return unweighted runs by length and seed; text and static answers are shared."""
@@ -244,7 +244,7 @@ class Experiment:
         views = part.views if self.views is None else part.views[:, : self.views]
         # no class can hold more than all images
         limits = [len(part) if length is None else length for length in lengths]
-        result = evaluate_many(self.network, views, orders, limits)
+        result = evaluate_many(self.network, views, permutations, limits)
         dynamic = result.dynamic[:, :, 0].cpu().numpy()
         text = result.text.cpu().numpy()
         static = None if result.static is None else result.static[0].cpu().numpy()
@@ -260,7 +260,7 @@ class Experiment:
                     entropy=result.entropy.cpu().numpy(),
                     weights={},
                 )
-                for i, (seed, order) in enumerate(zip(seeds, orders, strict=True))
+                for i, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
             ]
             for place in range(len(limits))
         ]

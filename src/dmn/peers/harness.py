@@ -64,13 +64,13 @@ def open_bench(data: StudyData, config: Config, cell: Cell) -> Bench:
     )
 
 
-def peer_answers(bench: Bench, orders: Sequence[int]) -> dict[str, list[Answers]]:
+def peer_answers(bench: Bench, order_seeds: Sequence[int]) -> dict[str, list[Answers]]:
     """Return the answers of every peer that the cell serves, for each order."""
     if not bench.cell.shots:
         clip = {"none": bench.clip.argmax(axis=1)}
         return {
-            "zero_shot_clip": [clip] * len(orders),
-            "tda": [_tda(bench, seed) for seed in orders],
+            "zero_shot_clip": [clip] * len(order_seeds),
+            "tda": [_tda(bench, seed) for seed in order_seeds],
         }
     found = {
         "tip_adapter": _tip_adapter(bench),
@@ -79,7 +79,7 @@ def peer_answers(bench: Bench, orders: Sequence[int]) -> dict[str, list[Answers]
         "linear_probe": _linear_probe(bench),
     }
     # they know no order: the same answers count for each
-    return {name: [one] * len(orders) for name, one in found.items()}
+    return {name: [one] * len(order_seeds) for name, one in found.items()}
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

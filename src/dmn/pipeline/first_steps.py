@@ -64,7 +64,9 @@ def make(files: list[str], config: Config, configfile: str | None, cores: int) -
         )
 
 
-def run(data: StudyData, config: Config, what: str, shots: int, orders: list[int]) -> pd.DataFrame:
+def run(
+    data: StudyData, config: Config, what: str, shots: int, order_seeds: list[int]
+) -> pd.DataFrame:
     """Return accuracies in zero-shot and with `shots`, means over stream orders with intervals."""
     import pandas as pd
 
@@ -74,7 +76,7 @@ def run(data: StudyData, config: Config, what: str, shots: int, orders: list[int
     rows = []
     for cell in study_cells(data, config):
         if cell.setting != "few_shot" and cell.shots in (0, shots):
-            for run in Experiment(data, config, cell).runs(orders):
+            for run in Experiment(data, config, cell).runs(order_seeds):
                 rows += [r for r in run.accuracy_rows() if r["component"] in EXPERIMENTS[what]]
     table = summarise(pd.DataFrame(rows), ["setting", "shots", "component", "weights"])
     return table[["setting", "shots", "component", "weights", "mean", "low", "high"]]

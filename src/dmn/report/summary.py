@@ -66,7 +66,7 @@ class Summary(Strict):
     title: str
     question: str
     findings: list[str]
-    settings: dict[str, Any]
+    options: dict[str, Any]
     rows: Rows
     tables: list[Table]
     figures: list[Drawing]

@@ -11,7 +11,7 @@ import numpy as np
 
 from dmn.artifacts import sha256, write_rows
 from dmn.errors import ArtifactError
-from dmn.evaluation.contract import Report, StudySettings
+from dmn.evaluation.contract import Report, StudyOptions
 from dmn.report import style, tables
 from dmn.report.panels import nothing
 from dmn.report.summary import Drawing, Rows, Summary, Table
@@ -28,7 +28,7 @@ def write_study_report(
     module: ModuleType,
     rows: pd.DataFrame,
     samples: Mapping[Any, Mapping[str, np.ndarray]],
-    settings: StudySettings,
+    options: StudyOptions,
     folder: Path | str,
     sources: Mapping[str, str] | None = None,
 ) -> Summary:
@@ -40,7 +40,7 @@ def write_study_report(
     """
     folder = Path(folder)
     study = module.__name__.rpartition(".")[2]
-    report: Report = module.report(rows, dict(samples), settings)
+    report: Report = module.report(rows, dict(samples), options)
     _check_names(study, "TABLES", module.TABLES, report.tables)
     _check_names(study, "FIGURES", module.FIGURES, report.figures)
     table_of_rows = folder / "rows.csv"
@@ -52,7 +52,7 @@ def write_study_report(
         title=module.TITLE,
         question=module.QUESTION,
         findings=list(report.findings),
-        settings=settings.model_dump(mode="json"),
+        options=options.model_dump(mode="json"),
         rows=Rows(file=_below(table_of_rows), sha256=sha256(table_of_rows), count=len(rows)),
         tables=written,
         figures=drawn,

@@ -16,7 +16,7 @@ import torch
 
 import dmn
 from dmn.artifacts import write_rows, write_tensors
-from dmn.config import Config, from_argument, study_settings
+from dmn.config import Config, from_argument, study_options
 from dmn.errors import ConfigError, run_main
 from dmn.evaluation.contract import StudyData, sample_name
 from dmn.evaluation.inputs import Inputs, read_data, thumbnails
@@ -45,10 +45,10 @@ def seeds(option: str, text: str) -> list[int]:
 
 
 def measure(
-    module: ModuleType, data: StudyData, config: Config, settings: Any, orders: list[int]
+    module: ModuleType, data: StudyData, config: Config, options: Any, order_seeds: list[int]
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return the rows of one split with the keys that are the same in all, and its samples."""
-    measured = module.measure(data, config, settings, orders)
+    measured = module.measure(data, config, options, order_seeds)
     keys = {
         "study": module.__name__.rpartition(".")[2],
         "dataset": data.dataset,
@@ -69,8 +69,8 @@ def main() -> None:
     add_files(parser, "inputs", "features, memories, projections, lists and archives")
     arguments = parser.parse_args()
     config = from_argument(arguments.settings)
-    settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
-    splits, orders = seeds("splits", arguments.splits), seeds("orders", arguments.orders)
+    options = study_options(arguments.study, config.studies.get(arguments.study, {}))
+    splits, order_seeds = seeds("splits", arguments.splits), seeds("orders", arguments.orders)
     torch.set_num_threads(config.numerics.threads)
     inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
     module = importlib.import_module(f"dmn.studies.{arguments.study}")
@@ -79,7 +79,7 @@ def main() -> None:
     for split in splits:
         data = read_data(inputs, config, split)
         data.thumbnails.update(thumbnails(inputs, data, config))
-        rows, answers = measure(module, data, config, settings, orders)
+        rows, answers = measure(module, data, config, options, order_seeds)
         tables.append(rows.assign(**provenance(inputs.of_split(split), config)))
         samples |= {sample_name(split, name): array for name, array in answers.items()}
     write_rows(arguments.rows, pd.concat(tables, ignore_index=True))

@@ -14,7 +14,7 @@ from dmn.artifacts import (
     read_tensors,
     sha256,
 )
-from dmn.config import from_argument, study_settings
+from dmn.config import from_argument, study_options
 from dmn.errors import run_main
 from dmn.evaluation.contract import split_sample_name
 from dmn.report.page import read_facts, write_page
@@ -35,15 +35,13 @@ def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[s
     return samples
 
 
-def write_study(study: str, rows: list[str], samples: list[str], settings: Any, out: str) -> None:
+def write_study(study: str, rows: list[str], samples: list[str], options: Any, out: str) -> None:
     """Write all files of one study's report."""
     text_columns = {"training_seed": str}
     table = pd.concat([read_rows(file, dtype=text_columns) for file in rows], ignore_index=True)
     sources = {file: sha256(file) for file in [*rows, *samples]}
     module = importlib.import_module(f"dmn.studies.{study}")
-    write_study_report(
-        module, table, read_all_samples(samples), settings, Path(out).parent, sources
-    )
+    write_study_report(module, table, read_all_samples(samples), options, Path(out).parent, sources)
 
 
 def main() -> None:
@@ -61,8 +59,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.action == "study":
         config = from_argument(arguments.settings)
-        settings = study_settings(arguments.study, config.studies.get(arguments.study, {}))
-        write_study(arguments.study, arguments.rows, arguments.samples, settings, arguments.out)
+        options = study_options(arguments.study, config.studies.get(arguments.study, {}))
+        write_study(arguments.study, arguments.rows, arguments.samples, options, arguments.out)
     else:
         summaries = [read_summary(file) for file in arguments.summaries]
         facts = read_facts(arguments.config, arguments.downloads)

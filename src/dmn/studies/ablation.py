@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -48,14 +48,14 @@ MEMORIES = {"dynamic only": "dynamic", "static only": "static"}
 FULL, ALL = "full", "both"
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How much of the design is run."""
 
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Fuse text with no, one and both memories; then take away one choice at a time."""
     import pandas as pd
@@ -63,7 +63,7 @@ def measure(
     from dmn.evaluation.experiment import Experiment, study_cells
 
     rows: list[dict[str, Any]] = []
-    used = orders[: settings.orders]
+    used = order_seeds[: options.max_orders]
     for cell in study_cells(data, config):
         full = Experiment(data, config, cell)
         for run in full.runs(used):
@@ -108,7 +108,7 @@ def _keep(run: Run, memory: str) -> Run | None:
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate which memories help, and what each choice of the method contributes."""
     from dmn.report import figures

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ TABLES = ("calibration",)
 FIGURES = ("reliability", "calibration_error")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How calibration is measured."""
 
     bins: int = Field(15, ge=2, le=100, description="bins of confidence, of equal width")
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Measure ECE, NLL, Brier score and reliability in the largest cell of each setting."""
     import pandas as pd
@@ -43,9 +43,9 @@ def measure(
         cell = largest(found, setting)
         if cell is None:
             continue
-        for run in Experiment(data, config, cell).runs(orders[: settings.orders]):
+        for run in Experiment(data, config, cell).runs(order_seeds[: options.max_orders]):
             for kind in run.kinds():
-                rows += _rows(run, kind, settings.bins)
+                rows += _rows(run, kind, options.bins)
     return Measurement(pd.DataFrame(rows))
 
 
@@ -78,7 +78,7 @@ def _rows(run: Any, kind: tuple[str, str], bins: int) -> list[dict[str, Any]]:
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate the calibration measures and draw reliability diagrams."""
     from dmn.evaluation.statistics import summarise
@@ -101,7 +101,7 @@ def report(
         "calibration_error": figures.dots(
             percent,
             "setting",
-            caption=f"Expected calibration error over {settings.bins} bins; less is better.",
+            caption=f"Expected calibration error over {options.bins} bins; less is better.",
             x_label="expected calibration error (%)",
             table="calibration",
         ),

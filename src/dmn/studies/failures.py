@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -43,16 +43,16 @@ MOST = 10  # confusions listed
 SHOWN = 8  # classes named at each end
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How much is recorded."""
 
     checkpoints: int = Field(20, ge=2, le=200, description="points of the stream, evenly spaced")
     pictures: int = Field(8, ge=1, le=64, description="images shown, of each kind")
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Trace the memory's contents along the stream and compare answers with text alone."""
     import pandas as pd
@@ -63,19 +63,19 @@ def measure(
     samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
     for cell in _cells(data, config):
         runs = Experiment(data, config, cell, fusions=("fixed", "validation")).runs(
-            orders[: settings.orders]
+            order_seeds[: options.max_orders]
         )
         for run in runs:
             schedule = _schedule(run, config, len(data.text))
-            rows += run.course_rows(settings.checkpoints, class_name="all")
-            rows += _purity(run, schedule, settings.checkpoints)
+            rows += run.course_rows(options.checkpoints, class_name="all")
+            rows += _purity(run, schedule, options.checkpoints)
             rows += _poison(run, schedule, data.class_names)
             rows += _by_class(run, data.class_names)
         name = cell_name(cell)
         samples[f"{name}/text"] = runs[0].answers("text").astype(np.int16)
         answers = np.stack([run.answers("dynamic") for run in runs])
         samples[f"{name}/dynamic"] = answers.astype(np.int16)
-        samples |= _pictures(data, cell, samples, settings.pictures)
+        samples |= _pictures(data, cell, samples, options.pictures)
     return Measurement(pd.DataFrame(rows), samples)
 
 
@@ -186,7 +186,7 @@ def _pictures(
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
     from dmn.evaluation.statistics import summarise

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -40,7 +40,7 @@ WIDTH = 5.0  # inches
 RULES = ("entropy", "fifo", "random", "reservoir")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """Which lengths and streams are run."""
 
     lengths: list[int] = Field(
@@ -53,11 +53,11 @@ class Settings(StudySettings):
         min_length=1,
         description="lengths of the subsampled streams, shares of the test images",
     )
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each length and entry rule in zero-shot, and lengths with the most shots.
 
@@ -68,15 +68,15 @@ def measure(
     from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
-    used = orders[: settings.orders]
+    used = order_seeds[: options.max_orders]
     N = len(data.test)
-    ends = sorted({max(1, round(share * N)) for share in settings.stream_shares})
+    ends = sorted({max(1, round(share * N)) for share in options.stream_shares})
     rows: list[dict[str, Any]] = []
     for cell in (largest(found, "zero_shot"), largest(found, "training_free")):
         if cell is None:
             continue
         for rule in RULES if cell.shots == 0 else RULES[:1]:
-            for length, run in _runs(data, config, cell, rule, settings.lengths, used):
+            for length, run in _runs(data, config, cell, rule, options.lengths, used):
                 # without a limit nothing is ever refused, so all rules are one
                 rules = RULES if length == UNLIMITED and cell.shots == 0 else (rule,)
                 for name in rules:
@@ -90,7 +90,7 @@ def _runs(
     cell: Cell,
     rule: str,
     lengths: Sequence[int],
-    orders: Sequence[int],
+    order_seeds: Sequence[int],
 ) -> Iterator[tuple[str, Run]]:
     from dmn.evaluation.experiment import Experiment
 
@@ -98,7 +98,7 @@ def _runs(
     if rule == RULES[0]:
         limits.append(None)
     experiment = Experiment(data, config, cell, fusions=("fixed",), entry_rule=rule)
-    found = experiment.runs_by_length(orders, limits)
+    found = experiment.runs_by_length(order_seeds, limits)
     for limit, runs in zip(limits, found, strict=True):
         for run in runs:
             yield UNLIMITED if limit is None else str(limit), run
@@ -109,7 +109,7 @@ def _rows(run: Run, ends: Sequence[int], **others: Any) -> list[dict[str, Any]]:
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
     from dmn.evaluation.statistics import summarise

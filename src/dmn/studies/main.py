@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     PLACE,
@@ -45,7 +45,7 @@ COMPARISONS = [
 ]
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How the course of accuracy along the stream is recorded."""
 
     checkpoints: int = Field(
@@ -54,7 +54,7 @@ class Settings(StudySettings):
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run every cell over the orders; keep each component's answer for every sample."""
     import pandas as pd
@@ -64,15 +64,15 @@ def measure(
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {
         "labels": data.test.labels.astype(np.int16),
-        "order_seeds": np.asarray(orders, dtype=np.int64),
+        "order_seeds": np.asarray(order_seeds, dtype=np.int64),
     }
     for cell in study_cells(data, config):
         experiment = Experiment(data, config, cell)
-        runs = experiment.runs(orders)
+        runs = experiment.runs(order_seeds)
         samples["orders"] = np.stack([run.order for run in runs]).astype(np.int32)
         for run in runs:
             rows += run.accuracy_rows(seen=0) + run.weight_rows(seen=0)
-            rows += run.course_rows(settings.checkpoints)
+            rows += run.course_rows(options.checkpoints)
         name = cell_name(cell)
         for names in runs[0].kinds():
             answers = np.stack([run.answers(*names) for run in runs])
@@ -83,7 +83,7 @@ def measure(
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
     from dmn.evaluation.statistics import summarise

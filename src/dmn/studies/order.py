@@ -15,7 +15,7 @@ from dmn.evaluation.contract import (
     Part,
     Report,
     StudyData,
-    StudySettings,
+    StudyOptions,
     stream_order,
 )
 from dmn.randomness import generator
@@ -45,7 +45,7 @@ TABLES = ("order", "domains")
 FIGURES = ("gain_by_order", "accuracy_after_the_change")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """Which orders are drawn."""
 
     concentrations: list[float] = Field(
@@ -54,7 +54,7 @@ class Settings(StudySettings):
     )
     bursts: list[int] = Field([5, 20], description="images of one class in a row, at most")
     severity: int = Field(5, ge=1, le=5, description="of the corruption that a stream changes to")
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def sorted_by_class(labels: np.ndarray, draws: np.random.Generator) -> np.ndarray:
@@ -94,7 +94,7 @@ def _by_class(labels: np.ndarray, draws: np.random.Generator) -> list[np.ndarray
     return [np.flatnonzero(labels == c) for c in classes]
 
 
-def arrangements(labels: np.ndarray, seed: int, settings: Settings) -> dict[str, np.ndarray]:
+def arrangements(labels: np.ndarray, seed: int, options: Options) -> dict[str, np.ndarray]:
     """Return the orders of one seed by name; labels decide when an image comes, never an answer."""
 
     def draws(name: str) -> np.random.Generator:
@@ -104,17 +104,17 @@ def arrangements(labels: np.ndarray, seed: int, settings: Settings) -> dict[str,
         "random": stream_order(seed, len(labels)),
         "sorted by class": sorted_by_class(labels, draws("sorted")),
     }
-    for value in settings.concentrations:
+    for value in options.concentrations:
         name = f"Dirichlet {value:g}"
         found[name] = correlated(labels, draws(name), value)
-    for length in settings.bursts:
+    for length in options.bursts:
         name = f"bursts of {length}"
         found[name] = in_bursts(labels, draws(name), length)
     return found
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each arrangement over the orders, then streams whose domain changes half-way."""
     import pandas as pd
@@ -124,13 +124,13 @@ def measure(
     rows: list[dict[str, Any]] = []
     for cell in _cells(data, config):
         experiment = Experiment(data, config, cell)
-        used = orders[: settings.orders]
-        arranged = [arrangements(data.test.labels, seed, settings) for seed in used]
+        used = order_seeds[: options.max_orders]
+        arranged = [arrangements(data.test.labels, seed, options) for seed in used]
         for name in arranged[0]:
-            for run in experiment.runs(used, orders=[found[name] for found in arranged]):
+            for run in experiment.runs(used, permutations=[found[name] for found in arranged]):
                 rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
         for kind, severity in sorted(data.shifts):
-            if severity == settings.severity:
+            if severity == options.severity:
                 for seed in used:
                     rows += _domains(experiment, seed, kind, data.shifts[kind, severity])
     return Measurement(pd.DataFrame(rows))
@@ -173,7 +173,7 @@ def _domains(experiment: Experiment, seed: int, kind: str, shifted: Part) -> lis
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone in each order, and accuracy after a change of domain."""
     from dmn.report import figures

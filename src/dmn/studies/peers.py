@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.peers.harness import open_bench, peer_answers, peer_cost
 from dmn.report.comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
 
@@ -23,17 +23,17 @@ TABLES = ("peers", "against_dmn", "cost")
 FIGURES = ("peers", "accuracy_against_cost")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How much of the design is run."""
 
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
     shots: list[int] = Field(
         [], description="K for which peers are run; empty: all that the configuration has"
     )
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run every peer in the cells that it can serve, and DMN itself."""
     import pandas as pd
@@ -41,9 +41,9 @@ def measure(
     from dmn.evaluation.experiment import study_cells
 
     rows: list[dict[str, Any]] = []
-    used = orders[: settings.orders]
+    used = order_seeds[: options.max_orders]
     for cell in study_cells(data, config):
-        if cell.shots and settings.shots and cell.shots not in settings.shots:
+        if cell.shots and options.shots and cell.shots not in options.shots:
             continue
         if cell.setting in ("zero_shot", "training_free"):
             rows += _peer_rows(data, config, cell, used)
@@ -52,14 +52,14 @@ def measure(
 
 
 def _peer_rows(
-    data: StudyData, config: Config, cell: Cell, orders: Sequence[int]
+    data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
     bench = open_bench(data, config, cell)
-    answers = peer_answers(bench, orders)
+    answers = peer_answers(bench, order_seeds)
     rows = []
     for name, by_order in answers.items():
         setting = "few_shot" if name == "tip_adapter_f" else cell.setting
-        for seed, kinds in zip(orders, by_order, strict=True):
+        for seed, kinds in zip(order_seeds, by_order, strict=True):
             keys = {"order_seed": seed} | cell.keys() | {"setting": setting, "component": "peer"}
             for weights, predicted in kinds.items():
                 right = int((predicted == data.test.labels).sum())
@@ -73,12 +73,12 @@ def _peer_rows(
 
 
 def _dmn_rows(
-    data: StudyData, config: Config, cell: Cell, orders: Sequence[int]
+    data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
     from dmn.evaluation.experiment import Experiment
 
     rows = []
-    for run in Experiment(data, config, cell, fusions=("fixed", "validation")).runs(orders):
+    for run in Experiment(data, config, cell, fusions=("fixed", "validation")).runs(order_seeds):
         for row in run.accuracy_rows(method="dmn"):
             if row["component"] == "fused":
                 rows.append(row)
@@ -102,7 +102,7 @@ def _dmn_cost(data: StudyData, config: Config, cell: Cell) -> dict[str, int]:
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy and cost of every method, and paired differences to DMN."""
     import pandas as pd

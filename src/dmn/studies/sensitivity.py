@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LEAST = 0.05  # points that a difference in words has at least
 READOUTS = ("similarity", "center", "entropy")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """The values tried; each with all else as configured."""
 
     beta: list[float] = Field(
@@ -42,7 +42,7 @@ class Settings(StudySettings):
     positions: list[str] = Field(
         ["query", "key", "value", "qkv", "output", "all"], description="where projections act"
     )
-    orders: int = Field(3, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(3, ge=1, description="order seeds of a group that are used, at most")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Trial:
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each trial over a few orders, with weights of its own chosen on validation images."""
     import pandas as pd
@@ -64,22 +64,22 @@ def measure(
     from dmn.evaluation.experiment import Experiment
 
     rows: list[dict[str, Any]] = []
-    for trial in _trials(data, config, settings):
+    for trial in _trials(data, config, options):
         experiment = Experiment(data, config, trial.cell, **trial.options)
-        for run in experiment.runs(orders[: settings.orders]):
+        for run in experiment.runs(order_seeds[: options.max_orders]):
             rows += run.accuracy_rows(parameter=trial.parameter, level=trial.level)
     return Measurement(pd.DataFrame(rows))
 
 
-def _trials(data: StudyData, config: Config, settings: Settings) -> Iterator[Trial]:
+def _trials(data: StudyData, config: Config, options: Options) -> Iterator[Trial]:
     from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
     free = largest(found, "training_free") or largest(found, "zero_shot")
     if free is not None:
-        for beta in settings.beta:
+        for beta in options.beta:
             yield Trial("beta", f"{beta:g}", free, {"beta": beta})
-        yield from _view_trials(data, config, settings, free)
+        yield from _view_trials(data, config, options, free)
     for cell in found:
         if cell.setting in ("zero_shot", "training_free"):
             yield Trial("shots", str(cell.shots), cell)
@@ -91,38 +91,34 @@ def _trials(data: StudyData, config: Config, settings: Settings) -> Iterator[Tri
                     yield Trial(name, readout, cell, {"readout": readout})
     trained = largest(found, "few_shot")
     if trained is not None:
-        yield from _projection_trials(data, config, settings, trained)
+        yield from _projection_trials(data, config, options, trained)
 
 
-def _view_trials(
-    data: StudyData, config: Config, settings: Settings, cell: Cell
-) -> Iterator[Trial]:
+def _view_trials(data: StudyData, config: Config, options: Options, cell: Cell) -> Iterator[Trial]:
     cached = data.test.views.shape[1]
-    for views in settings.views:
+    for views in options.views:
         if views <= cached:
             # few views: the share that leaves one of them, as the configured one would leave none
             share = max(config.model.view_share, 1 / views)
             yield Trial("views", str(views), cell, {"views": views, "view_share": share})
-    for share in settings.view_share:
+    for share in options.view_share:
         if int(cached * share) >= 1:
             yield Trial("share of views kept", f"{share:g}", cell, {"view_share": share})
 
 
 def _projection_trials(
-    data: StudyData, config: Config, settings: Settings, cell: Cell
+    data: StudyData, config: Config, options: Options, cell: Cell
 ) -> Iterator[Trial]:
-    for form in settings.kinds:
-        for position in settings.positions:
-            options = {
-                "projections": train(data, config, cell, form, position),
-                "position": position,
-            }
-            yield Trial(f"projection, {form}", position, cell, options)
+    for form in options.kinds:
+        for position in options.positions:
+            projections = train(data, config, cell, form, position)
+            changed = {"projections": projections, "position": position}
+            yield Trial(f"projection, {form}", position, cell, changed)
     own = config.model.projection, config.model.position
     for hidden in (False, True):
         name = "left out" if hidden else "kept"
-        options = {"projections": train(data, config, cell, *own, leave_one_out=hidden)}
-        yield Trial("own entry in training", name, cell, options)
+        changed = {"projections": train(data, config, cell, *own, leave_one_out=hidden)}
+        yield Trial("own entry in training", name, cell, changed)
 
 
 def train(
@@ -154,7 +150,7 @@ def train(
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy for each value of each parameter; projections by kind and position."""
     from dmn.evaluation.statistics import summarise

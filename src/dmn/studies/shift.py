@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudySettings
+from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -35,14 +35,14 @@ TABLES = ("shift",)
 FIGURES = ("gain_under_shift", "gain_against_distance")
 
 
-class Settings(StudySettings):
+class Options(StudyOptions):
     """How much of the design is run."""
 
-    orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
 def measure(
-    data: StudyData, config: Config, settings: Settings, orders: Sequence[int]
+    data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run zero-shot and the largest training-free cell on every corruption and severity.
 
@@ -58,17 +58,17 @@ def measure(
         if cell is None:
             continue
         experiment = Experiment(data, config, cell)
-        for run in experiment.runs(orders[: settings.orders]):
+        for run in experiment.runs(order_seeds[: options.max_orders]):
             rows += run.accuracy_rows(corruption="none", severity=0)
         for kind, severity in sorted(data.shifts):
             part = data.shifts[kind, severity]
-            for run in experiment.runs(orders[: settings.orders], part):
+            for run in experiment.runs(order_seeds[: options.max_orders], part):
                 rows += run.accuracy_rows(corruption=kind, severity=severity)
     return Measurement(pd.DataFrame(rows))
 
 
 def report(
-    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], settings: Settings
+    rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone under each shift, beside how far text alone falls."""
     from dmn.report import figures

@@ -11,7 +11,7 @@ from dmn.schema import Strict
 Precision = Literal["float64", "float32", "float16", "bfloat16"]
 
 
-class GlyphSettings(Strict):
+class GlyphConfig(Strict):
     """How glyphs of fonts are drawn so that they resemble 8 x 8 scans of handwriting."""
 
     rotation: float = Field(15.0, ge=0, le=45, description="largest rotation, degrees")
@@ -59,7 +59,7 @@ class EncoderTraining(Strict):
     """Contrastive pretraining of the embedded CLIP on glyphs with captions."""
 
     architecture: SmallClip = Field(SmallClip(), description="the network")
-    glyphs: GlyphSettings = Field(GlyphSettings(), description="how glyphs are drawn")
+    glyphs: GlyphConfig = Field(GlyphConfig(), description="how glyphs are drawn")
     steps: int = Field(250, ge=1, le=1_000_000, description="optimiser steps")
     batch: int = Field(128, ge=2, le=65536, description="glyph images of a step")
     captions: int = Field(64, ge=2, le=65536, description="captions of a step")
@@ -78,7 +78,7 @@ class EncoderTraining(Strict):
     seed: int = Field(0, ge=0, description="seed of the initial weights and of all drawings")
 
 
-class ViewSettings(Strict):
+class ViewConfig(Strict):
     """The augmented views of an image; view 0 is always the resized centre crop."""
 
     scale: tuple[float, float] = Field((0.5, 1.0), description="area of a crop, share of the image")
@@ -99,7 +99,7 @@ class ViewSettings(Strict):
         return self
 
 
-class EncoderSettings(Strict):
+class EncoderConfig(Strict):
     """Which image and text encoder makes the features.
 
     `model: embedded` is the small CLIP of `architecture`; its weights are a file of the pipeline.
