@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from dmn import DualMemoryNetwork, Projections
-from dmn.method.projections import POSITIONS
+from dmn.method.choices import POSITIONS
 from dmn.method.reference import Answers, PlainLoop, Variant
 
 

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmn.engine.schedule import write_schedule
 from dmn.errors import ConfigError, FeatureError
-from dmn.method.dynamic_memory import ENTRY_RULES, DynamicMemory, write_schedule
+from dmn.method.choices import ENTRY_RULES
+from dmn.method.dynamic_memory import DynamicMemory
 
 
 def trace(entropies: list[float], length: int | None = 2, rule: str = "entropy") -> list[int]:

@@ -156,7 +156,7 @@ def test_options_change_the_configured_network(data):
         Experiment(data, CONFIG, FREE, length=1),
         Experiment(data, CONFIG, FREE, views=1, view_share=1.0),
     )
-    assert short.network.length == 1
+    assert short.network.model.length == 1
     assert one_view.run(0).pseudo_label.tolist() == one_view.run(0).answers("text").tolist()
 
 

@@ -11,15 +11,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmn.engine import pairs as crossing
+from dmn.engine import many, pairs
 from dmn.engine.cpu import BlockReader
-from dmn.engine.evaluate import evaluate_many, schedule_of
+from dmn.engine.evaluate import schedule_of
 from dmn.engine.gpu import BatchedReader
-from dmn.engine.recorded import dynamic_reading, open_stream, room
+from dmn.engine.readers import dynamic_reading
+from dmn.engine.recorded import open_stream, room
 from dmn.errors import FeatureError
-from dmn.method.dynamic_memory import ENTRY_RULES
-from dmn.method.projections import POSITIONS
-from dmn.method.readout import READOUTS
+from dmn.method.choices import ENTRY_RULES, POSITIONS, READOUTS
+from dmn.network import evaluate_many
 from dmn.workers import Workers
 from network_cases import Case
 
@@ -132,7 +132,7 @@ def test_all_pairs_equal_one_order_after_the_other(case: Case, dtype: torch.dtyp
     answers = []
     for chosen in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(crossing, "worthwhile", lambda *_, chosen=chosen: chosen)
+            patch.setattr(many, "worthwhile", lambda *_, chosen=chosen: chosen)
             answers.append(
                 evaluate_many(network, case.stream, orders, (4, 1, 200), (1.0, 3.0), block_size=64)
             )
@@ -152,9 +152,9 @@ def test_many_answers_go_to_memory_that_is_there() -> None:
 
 def test_all_pairs_serve_many_orders_of_small_classes_only() -> None:
     def pays(case: Case, orders: int) -> bool:
-        network = case.network()
-        schedule = schedule_of(network, open_stream(network, case.stream))
-        return crossing.worthwhile(network, [schedule] * orders)
+        model = case.network().model
+        schedule = schedule_of(model, open_stream(model, case.stream))
+        return pairs.worthwhile(model, [schedule] * orders)
 
     many = {"classes": 200, "images": 2000, "views": 2, "dimension": 512}
     assert pays(Case(**many, options={"length": 50}), orders=10)
@@ -177,16 +177,16 @@ def test_single_precision_is_within_its_tolerance_of_the_plain_loop(kind: str | 
 @QUICK
 @given(cases(images=70))
 def test_tensor_operations_alone_give_the_same_answers(case: Case) -> None:
-    network = case.network()
-    stream = open_stream(network, case.stream)
-    schedule = schedule_of(network, stream)
-    lengths = [0, 1, schedule.memory_ids.shape[1] + 1] if network.entry_rule == "entropy" else [90]
-    reading = dynamic_reading(network, stream, schedule, lengths, betas=[1.0, 4.0])
+    model = case.network().model
+    stream = open_stream(model, case.stream)
+    schedule = schedule_of(model, stream)
+    lengths = [0, 1, schedule.memory_ids.shape[1] + 1] if model.entry_rule == "entropy" else [90]
+    reading = dynamic_reading(model, stream, schedule, lengths, betas=[1.0, 4.0])
     reading = replace(reading, logit_scale=8.0)
     answers = []
     for make in (BlockReader, BatchedReader):
         reader = make(reading, Workers(1))
-        found = room(network, 2, len(lengths), 70, network.classes)
+        found = room(model, 2, len(lengths), 70, model.classes)
         for start, stop in ((0, 30), (30, 70)):
             reader.read(start, stop, found[:, :, start:stop])
         answers.append(found)

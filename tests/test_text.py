@@ -9,13 +9,12 @@ import torch
 
 from dmn.errors import FeatureError
 from dmn.method.checks import selected_views
+from dmn.method.products import fitting_columns, padded
 from dmn.method.projections import Projections
 from dmn.method.text import (
     entropy,
-    fitting_columns,
     mean_probability,
     normalise,
-    padded,
     predict,
     select_views,
     text_classifier,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dmn.errors import ConfigError, FeatureError
-from dmn.method.projections import NAMES, POSITIONS
+from dmn.method.choices import NAMES, POSITIONS
 from dmn.method.static_memory import static_memory
 from dmn.method.text import normalise
 from dmn.method.training import losses, sample_plan, static_readout, train_projections, untrained

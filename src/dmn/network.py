@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -11,22 +11,17 @@ import torch
 from torch import Tensor
 
 from dmn import artifacts
-from dmn.engine.evaluate import BLOCK, Result, evaluate, evaluate_blocks
-from dmn.errors import ArtifactError, ConfigError, FeatureError
-from dmn.method.checks import (
-    as_tensor,
-    as_views,
-    check_dimension,
-    check_length,
-    check_positive,
-    check_vectors,
-    selected_views,
-)
-from dmn.method.dynamic_memory import DynamicMemory, check_entry_rule
+from dmn.engine import many
+from dmn.engine.evaluate import Result, evaluate, evaluate_blocks
+from dmn.engine.many import ManyResult
+from dmn.engine.recorded import BLOCK
+from dmn.errors import ArtifactError, FeatureError
+from dmn.method.checks import as_tensor, as_views, check_positive, selected_views
+from dmn.method.dynamic_memory import DynamicMemory
+from dmn.method.model import Model, check_features
 from dmn.method.projections import Projections
 from dmn.method.readout import (
     center_weights,
-    check_readout,
     entropy_weights,
     logits,
     output,
@@ -35,14 +30,7 @@ from dmn.method.readout import (
     weighted_sum,
 )
 from dmn.method.slots import LiveSlots, Slots
-from dmn.method.static_memory import fixed_part, static_memory
-from dmn.method.text import fitting_columns, normalise, padded, predict, text_classifier
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-OPTIONS = (
-    "length", "beta", "logit_scale", "readout", "position", "view_share", "update_before_read",
-    "text_slot", "shots_in_dynamic", "entry_rule", "seed",
-)  # fmt: skip
+from dmn.method.text import normalise, predict
 
 
 class DualMemoryNetwork:
@@ -76,75 +64,33 @@ class DualMemoryNetwork:
         dtype: torch.dtype | str = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.dtype, self.device = _dtype(dtype), torch.device(device)
-        self.length = check_length(length)
-        self.beta = check_positive(beta, "beta")
-        self.logit_scale = check_positive(logit_scale, "logit_scale")
-        self.readout = check_readout(readout)
-        self.entry_rule = check_entry_rule(entry_rule)
-        self.view_share = check_positive(view_share, "view_share")
-        if self.view_share > 1:
-            raise ConfigError(f"view_share is {view_share!r}; it is a share, at most 1")
-        self.update_before_read, self.seed = bool(update_before_read), int(seed)
-        self.text_slot, self.shots_in_dynamic = bool(text_slot), bool(shots_in_dynamic)
-        self.text = self._unit(text, "text", "C D")
-        self.classes, self.dimension = self.text.shape
-        if self.classes == 0:
-            raise FeatureError("text has shape [0, D]: there is no class; give one row a class")
-        self._set_projections(projections, position)
-        self._set_memories(shots, shots_views)
-
-    def _unit(self, value: object, what: str, axes: str) -> Tensor:
-        """Return checked vectors, normalised, on the network's device."""
-        tensor = as_tensor(value, what)
-        check_vectors(tensor, what, axes)
-        return normalise(tensor.to(self.device, self.dtype))
-
-    def _set_projections(self, projections: Projections | None, position: str) -> None:
-        self.position = position
-        given = Projections("bias") if projections is None else projections
-        given.check_fits(self.classes, self.dimension)
-        self.given_projections = given
-        self.projections = given.at(position).to(self.device, self.dtype)
-        self.classifier = text_classifier(self.text, self.projections)
-        self.columns = padded(self.classifier, fitting_columns(self.classes))
-
-    def _set_memories(self, shots: object, shots_views: object) -> None:
-        """Build the fixed part of the dynamic memory and the static memory (section 5)."""
-        self.shots = None if shots is None else self._unit(shots, "shots", "C K D")
-        self.copies: Tensor | None = None
-        if shots_views is not None:
-            copies = as_tensor(shots_views, "shots_views")
-            flat = copies.flatten(1, 2) if copies.ndim == 4 else copies
-            self.copies = self._unit(flat, "shots_views", "C A D")
-        for tensor, what in ((self.shots, "shots"), (self.copies, "shots_views")):
-            if tensor is not None:
-                self._check_shots(tensor, what)
-        if self.copies is not None and self.shots is None:
-            raise FeatureError("shots_views without shots; give the plain shots [C, K, D] too")
-        self.fixed = fixed_part(self.text, self.shots, self.text_slot, self.shots_in_dynamic)
-        self.static: Tensor | None = None
-        if self.shots is not None:
-            copies = self.shots if self.copies is None else self.copies
-            self.static = static_memory(self.text, copies)
+        self.given_projections = Projections("bias") if projections is None else projections
+        self.features = check_features(text, shots, shots_views, dtype, device)
+        self.options: dict[str, Any] = {
+            "length": length,
+            "beta": beta,
+            "logit_scale": logit_scale,
+            "readout": readout,
+            "position": position,
+            "view_share": view_share,
+            "update_before_read": update_before_read,
+            "text_slot": text_slot,
+            "shots_in_dynamic": shots_in_dynamic,
+            "entry_rule": entry_rule,
+            "seed": seed,
+        }
+        self.model = Model.of(self.features, self.given_projections, **self.options)
         self.memory = self.empty_memory()
-        self._dynamic_slots = LiveSlots(self.fixed, self.projections.for_readout(self.readout))
+        projections = self.model.projections.for_readout(readout)
+        self._dynamic_slots = LiveSlots(self.model.fixed, projections)
         self._static_slots: Slots | None = None
-
-    def _check_shots(self, tensor: Tensor, what: str) -> None:
-        check_dimension(tensor, self.dimension, what)
-        if len(tensor) != self.classes or tensor.shape[1] == 0:
-            raise FeatureError(
-                f"{what} has shape {list(tensor.shape)} and text has C={self.classes} classes; "
-                "give at least one shot for each class, or shots=None for zero-shot"
-            )
 
     def empty_memory(self) -> DynamicMemory:
         """Return a dynamic memory without any image, as `reset` puts in place."""
+        m = self.model
         return DynamicMemory(
-            self.classes, self.dimension, self.length, self.entry_rule, self.seed, self.dtype,
-            self.device,
-        )  # fmt: skip
+            m.classes, m.dimension, m.length, m.entry_rule, m.seed, m.dtype, m.device
+        )
 
     def reset(self) -> None:
         """Forget all images that `step` has seen."""
@@ -157,16 +103,17 @@ class DualMemoryNetwork:
         The fields of the result lack the axis N. Raises FeatureError.
         """
         tensor = as_tensor(views, "views")
-        checked = as_views(tensor[None, None] if tensor.ndim == 1 else tensor[None], self.dimension)
-        kept = selected_views(checked.shape[1], self.view_share)
-        unit = normalise(checked.to(self.device, self.dtype))
-        p, label, entropy = predict(unit, self.columns, self.classes, self.logit_scale, kept)
+        m = self.model
+        checked = as_views(tensor[None, None] if tensor.ndim == 1 else tensor[None], m.dimension)
+        kept = selected_views(checked.shape[1], m.view_share)
+        unit = normalise(checked.to(m.device, m.dtype))
+        p, label, entropy = predict(unit, m.columns, m.classes, m.logit_scale, kept)
         x = unit[:, 0]
-        static = None if self.static is None else self.read_static(x)[0]
-        if not self.update_before_read:
+        static = None if m.static is None else self.read_static(x)[0]
+        if not m.update_before_read:
             dynamic = self.read_dynamic(x)[0]
         slot, evicted = self.memory.update(x[0], int(label), entropy[0])
-        if self.update_before_read:
+        if m.update_before_read:
             dynamic = self.read_dynamic(x)[0]
         written = torch.tensor([slot, evicted])
         return Result(
@@ -176,32 +123,34 @@ class DualMemoryNetwork:
 
     def read_dynamic(self, x: Tensor) -> Tensor:
         """Return the dynamic prediction [B, C] of images x [B, D] (sections 5, 7 and 8)."""
-        slots = self._dynamic_slots.of(self.memory)
-        if self.readout == "similarity":
+        m, slots = self.model, self._dynamic_slots.of(self.memory)
+        if m.readout == "similarity":
             return self._read(slots, x)
-        if self.readout == "center":
-            w = center_weights(slots.filled, self.dtype)
+        if m.readout == "center":
+            w = center_weights(slots.filled, m.dtype)
         else:
-            zero = torch.zeros(self.fixed.shape[:2], dtype=self.dtype, device=self.device)
+            zero = torch.zeros(m.fixed.shape[:2], dtype=m.dtype, device=m.device)
             w = entropy_weights(torch.cat([self.memory.entropy, zero], dim=1), slots.filled)
         g = weighted_sum(w, slots.value).expand(len(x), -1, -1)
-        return torch.softmax(logits(g, x, self.logit_scale), dim=-1)
+        return torch.softmax(logits(g, x, m.logit_scale), dim=-1)
 
     def read_static(self, x: Tensor) -> Tensor:
         """Return the static prediction [B, C] of images x [B, D] (section 7)."""
-        if self.static is None:
+        static = self.model.static
+        if static is None:
             raise FeatureError("there is no static memory in zero-shot; give shots [C, K, D]")
         if self._static_slots is None:
-            filled = torch.ones(self.static.shape[:2], dtype=torch.bool, device=self.device)
-            self._static_slots = Slots.of(self.static, filled, self.projections)
+            filled = torch.ones(static.shape[:2], dtype=torch.bool, device=static.device)
+            self._static_slots = Slots.of(static, filled, self.model.projections)
         return self._read(self._static_slots, x)
 
     def _read(self, slots: Slots, x: Tensor) -> Tensor:
         """Run the seven steps of section 7, the second of which the slots have behind them."""
-        u = query(x, self.projections)
-        w = similarity_weights(u, slots.key, slots.filled, self.beta)
-        a = output(weighted_sum(w, slots.value), self.projections)
-        return torch.softmax(logits(a, x, self.logit_scale), dim=-1)
+        m = self.model
+        u = query(x, m.projections)
+        w = similarity_weights(u, slots.key, slots.filled, m.beta)
+        a = output(weighted_sum(w, slots.value), m.projections)
+        return torch.softmax(logits(a, x, m.logit_scale), dim=-1)
 
     @overload
     def evaluate(self, views: object, *, order: object = ..., blocks: Literal[False] = ...,
@@ -229,18 +178,19 @@ class DualMemoryNetwork:
         check_positive(block_size, "block_size")
         run = evaluate_blocks if blocks else evaluate
         with torch.no_grad():
-            return run(self, views, order, int(block_size), num_threads)
+            return run(self.model, views, order, int(block_size), num_threads)
 
     def save(self, path: Path | str) -> None:
         """Write the network and the memory of its live stream as safetensors."""
-        tensors = {"text": self.text, "shots": self.shots, "shots_views": self.copies}
+        text, shots, copies = self.features
+        tensors = {"text": text, "shots": shots, "shots_views": copies}
         arrays = {k: t.cpu().numpy() for k, t in tensors.items() if t is not None}
         for name, tensor in self.given_projections.tensors().items():
             arrays[f"projection.{name}"] = tensor.cpu().numpy()
         for name, array in self.memory.state().items():
             arrays[f"memory.{name}"] = array
-        facts = {name: getattr(self, name) for name in OPTIONS}
-        facts |= {"dtype": str(self.dtype).split(".")[-1], "kind": self.given_projections.kind}
+        dtype = str(self.model.dtype).split(".")[-1]
+        facts = self.options | {"dtype": dtype, "kind": self.given_projections.kind}
         artifacts.write_tensors(path, arrays, facts)
 
     @classmethod
@@ -279,9 +229,13 @@ def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
-def _dtype(dtype: torch.dtype | str) -> torch.dtype:
-    """Return float32 or float64. Raises ConfigError."""
-    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
-        raise ConfigError(f"dtype {dtype!r} cannot be computed in; give float32 or float64")
-    return found  # type: ignore[return-value]
+def evaluate_many(
+    network: DualMemoryNetwork,
+    views: object,
+    permutations: Sequence[object],
+    lengths: Sequence[int] | None = None,
+    betas: Sequence[float] | None = None,
+    **options: Any,
+) -> ManyResult:
+    """Evaluate all stream orders, lengths and betas at once: `dmn.engine.many.evaluate_many`."""
+    return many.evaluate_many(network.model, views, permutations, lengths, betas, **options)

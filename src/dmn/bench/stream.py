@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from dmn import artifacts
-from dmn.engine.evaluate import Result, evaluate_many
+from dmn.engine.evaluate import Result
 from dmn.errors import OutputError, run_main
 from dmn.method.reference import PlainLoop, Variant
-from dmn.network import DualMemoryNetwork
+from dmn.network import DualMemoryNetwork, evaluate_many
 
 if TYPE_CHECKING:
     import pandas as pd

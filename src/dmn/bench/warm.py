@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmn.engine.evaluate import evaluate_many
 from dmn.method.projections import Projections
-from dmn.network import DualMemoryNetwork
+from dmn.network import DualMemoryNetwork, evaluate_many
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from dmn.engine.compiled.kernels import Output, Shift
+from dmn.method.products import LEAST_COLUMNS
 from dmn.method.projections import Projections
-from dmn.method.text import LEAST_COLUMNS
 
 ROWS = 4096
 

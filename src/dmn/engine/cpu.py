@@ -13,12 +13,10 @@ from torch import Tensor
 from dmn.engine.biases import Biases
 from dmn.engine.compiled.kernels import Rows, read_classes
 from dmn.engine.compiled.tracing import settle
-from dmn.engine.recorded import Reading
+from dmn.engine.reading import Reading
+from dmn.engine.schedule import Schedule
 from dmn.method.checks import scalar_type
-from dmn.method.dynamic_memory import Schedule
-from dmn.method.projections import Projections
-from dmn.method.readout import keys, query, values
-from dmn.method.text import (
+from dmn.method.products import (
     COLUMNS,
     LEAST_ROWS,
     ROWS,
@@ -27,6 +25,8 @@ from dmn.method.text import (
     padded,
     softmax_of_columns,
 )
+from dmn.method.projections import Projections
+from dmn.method.readout import keys, query, values
 from dmn.workers import Workers
 
 # rows and queries of one product: it is still in the cache when it is read

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmn.engine.recorded import Reading
+from dmn.engine.reading import Reading
 from dmn.method.projections import Projections
 from dmn.method.readout import keys, query, values
 from dmn.workers import Workers
@@ -32,7 +32,7 @@ class PaddedSlots(NamedTuple):
 class BatchedReader:
     """Same answers as `dmn.engine.cpu.BlockReader`, within rounding."""
 
-    def __init__(self, reading: Reading, pool: Workers | None = None) -> None:
+    def __init__(self, reading: Reading, pool: Workers) -> None:
         del pool  # the device has its own
         reading = reading.for_readout()
         schedule, entropy = reading.schedule, reading.entropy

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from dmn.engine.compiled.exponential import TILE
-from dmn.engine.compiled.loops import SUMS, WIDE, add, close, cross, snapshot, weigh
-from dmn.engine.compiled.options import INLINE, OPTIONS
+from dmn.engine.compiled.orders import read_orders
 from dmn.engine.recorded import Stream, blocks
-from dmn.method.dynamic_memory import Schedule
-from dmn.method.text import COLUMNS, LEAST_COLUMNS, fitting_columns, padded, softmax_of_columns
+from dmn.engine.schedule import Schedule
+from dmn.method.model import Model
+from dmn.method.products import (
+    COLUMNS,
+    LEAST_COLUMNS,
+    fitting_columns,
+    padded,
+    softmax_of_columns,
+)
 from dmn.workers import Workers
-
-if TYPE_CHECKING:
-    from dmn.network import DualMemoryNetwork
 
 CHUNK_ROWS = 512
 # bytes of the logits of a block: they shall stay in the last-level cache
@@ -31,101 +31,15 @@ SLOT_COST, PAIR_COST = 36, 1
 MOST_IMAGES = 1 << 24
 
 
-@njit(**INLINE)
-def _show(weights, i, rank, ranks, at, shown, to):
-    """Copy the weights of slot i, 0 for the queries that come before its image."""
-    w, r, s = np.uintp(i) * WIDE, np.uintp(at), np.uintp(to) * WIDE
-    zero = rank - rank
-    for q in range(WIDE):
-        weight = weights[w + q]
-        shown[s + q] = weight if rank <= ranks[r + q] else zero
-
-
-@njit(**INLINE)
-def _count(rank, ranks, at, seen):
-    """Count a slot for the queries that see it."""
-    r = np.uintp(at)
-    zero, one = seen.dtype.type(0), seen.dtype.type(1)
-    for q in range(WIDE):
-        count = seen[q]
-        seen[q] = count + (one if rank <= ranks[r + q] else zero)
-
-
-@njit(**OPTIONS)
-def _read_order(
-    products, first, B, at, weights, gram, width, members, rank, ranks, fixed, lengths, shown,
-    totals, order, seen, sums, kept,
-):  # fmt: skip
-    """Add up the slots of one class for one tile in one order; the sums of each length go to kept.
-
-    members [S]: slots of the class by entropy; rank [S]: first step that sees each.
-    """
-    count = len(members)
-    for i in range(count):
-        order[i] = members[i]
-        _show(weights, members[i], rank[members[i]], ranks, at, shown, i)
-    cross(gram, width, order, count, shown, totals)
-    sums[:] = 0
-    seen[:] = 0
-    for i in range(count):
-        m = members[i]
-        if i >= fixed:
-            for n in range(len(lengths)):
-                if i - fixed >= lengths[n]:
-                    snapshot(lengths[n], seen, sums, kept, n * SUMS)
-            _count(rank[m], ranks, at, seen)
-        add(products, (first + m) * B + at, shown, totals, i, gram[m * width + m], sums)
-    for n in range(len(lengths)):
-        snapshot(lengths[n], seen, sums, kept, n * SUMS)
-
-
-@njit(**OPTIONS)
-def read_orders(
-    products, start, members, rank, ranks, gram, offset, fixed, beta, lengths, scale, c0, logits,
-):  # fmt: skip
-    """Read a chunk of classes in all orders; fill logits [orders, lengths, C, B] from c0.
-
-    products [R, B]; start [chunk+1]: rows of each class; members [orders, R]: the rows of a class
-    by entropy, fixed ones first, counted from its first; rank [orders, R]: first step that sees a
-    row; ranks [orders, B]: steps of the queries; gram, offset [chunk+1]: products of the rows of
-    each class.
-    """
-    most = 0
-    for c in range(len(start) - 1):
-        most = max(most, start[c + 1] - start[c])
-    weights = np.zeros((most + 1) * TILE, products.dtype)
-    shown, totals = np.zeros_like(weights), np.zeros_like(weights)
-    order = np.zeros(most + 1, np.int64)
-    seen, sums = np.zeros(TILE, products.dtype), np.zeros(SUMS, products.dtype)
-    kept = np.zeros(len(lengths) * SUMS, products.dtype)
-    B, C, L = products.shape[1], logits.shape[2], len(lengths)
-    flat, answers = products.reshape(-1), logits.reshape(-1)
-    for c in range(len(start) - 1):
-        first, last = start[c], start[c + 1]
-        own, width = gram[offset[c] : offset[c + 1]], last - first
-        for at in range(0, B, TILE):
-            for i in range(width):
-                weigh(flat, (first + i) * B + at, beta, weights, i)
-            for o in range(len(members)):
-                _read_order(
-                    flat, first, B, at, weights, own, width, members[o, first:last],
-                    rank[o, first:last], ranks[o], fixed, lengths, shown, totals, order, seen,
-                    sums, kept,
-                )  # fmt: skip
-                for n in range(L):
-                    to = ((o * L + n) * C + c0 + c) * B + at
-                    close(kept, n * SUMS, scale, answers, to)
-
-
-def worthwhile(network: DualMemoryNetwork, schedules: Sequence[Schedule]) -> bool:
+def worthwhile(model: Model, schedules: Sequence[Schedule]) -> bool:
     """Say whether all pairs cost less than the schedules of all orders, one after the other.
 
     They serve reads by similarity of a memory by entropy, on a CPU, without projections of
     slots or queries; they pay where the orders together see more slots than there are images.
     """
-    if not supported(network) or not schedules or len(schedules[0].label) >= MOST_IMAGES:
+    if not supported(model) or not schedules or len(schedules[0].label) >= MOST_IMAGES:
         return False
-    D, C, label = network.dimension, network.classes, schedules[0].label
+    D, C, label = model.dimension, model.classes, schedules[0].label
     of_class = np.bincount(label, minlength=C).astype(float)
     pairs = len(label) * D + len(schedules) * _loop_cost(of_class)
     single = 0.0
@@ -136,12 +50,12 @@ def worthwhile(network: DualMemoryNetwork, schedules: Sequence[Schedule]) -> boo
     return pairs < single
 
 
-def supported(network: DualMemoryNetwork) -> bool:
-    """Say whether the network's reads need nothing but raw products."""
-    p = network.projections
+def supported(model: Model) -> bool:
+    """Say whether the model's reads need nothing but raw products."""
+    p = model.projections
     plain = all(b is None for b in (p.query, p.key, p.value, p.output))
-    by_similarity = network.readout == "similarity" and network.entry_rule == "entropy"
-    return plain and by_similarity and network.device.type == "cpu"
+    by_similarity = model.readout == "similarity" and model.entry_rule == "entropy"
+    return plain and by_similarity and model.device.type == "cpu"
 
 
 def _loop_cost(slots: np.ndarray) -> float:
@@ -156,18 +70,18 @@ class PairReader:
 
     def __init__(
         self,
-        network: DualMemoryNetwork,
+        model: Model,
         stream: Stream,
         permutations: Sequence[np.ndarray],
         lengths: Sequence[int],
         betas: Sequence[float],
     ) -> None:
-        self.C, self.F, self.D = network.fixed.shape
+        self.C, self.F, self.D = model.fixed.shape
         self.stream = stream
         self.scalar = stream.entropy.dtype.type
         self.lengths = np.asarray(lengths, self.scalar)
         self.betas = [self.scalar(beta) for beta in betas]
-        self.scale = self.scalar(network.logit_scale)
+        self.scale = self.scalar(model.logit_scale)
         N, C = len(stream), self.C
         row = np.lexsort((stream.entropy, stream.label))
         label = stream.label[row]
@@ -184,7 +98,7 @@ class PairReader:
         self.members[:, fixed] = np.tile(np.arange(self.F), C)
         for o, order in enumerate(permutations):
             self.ranks[o, order] = np.arange(N)
-            self.rank[o, mine] = self.ranks[o, row] + (not network.update_before_read)
+            self.rank[o, mine] = self.ranks[o, row] + (not model.update_before_read)
             # of equal entropies the one that comes earlier in this order goes first
             turn = np.lexsort((self.ranks[o, row], stream.entropy[row], label))
             self.members[o, mine] = mine[turn] - self.start[label]

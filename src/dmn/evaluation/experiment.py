@@ -188,7 +188,7 @@ class Experiment:
 
         `permutations` of its rows are as many; else a seed's own order is taken.
         """
-        return self.runs_by_length(seeds, [self.network.length], part, permutations)[0]
+        return self.runs_by_length(seeds, [self.network.model.length], part, permutations)[0]
 
     def runs_by_length(
         self,
@@ -228,7 +228,7 @@ class Experiment:
             return
         count = len(self.validation)
         permutations = [stream_order(seed, count, "validation") for seed in missing]
-        runs = self._answer(self.validation, missing, permutations, [self.network.length])[0]
+        runs = self._answer(self.validation, missing, permutations, [self.network.model.length])[0]
         self._validations |= dict(zip(missing, runs, strict=True))
 
     def _answer(
@@ -239,7 +239,7 @@ class Experiment:
         lengths: Sequence[int | None],
     ) -> list[list[Run]]:
         """Return unweighted runs by length and seed; text and static answers are shared."""
-        from dmn.engine.evaluate import evaluate_many
+        from dmn.network import evaluate_many
 
         views = part.views if self.views is None else part.views[:, : self.views]
         # no class can hold more than all images
@@ -292,7 +292,7 @@ def _network(
     """Return the configured network of a cell with a study's changes."""
     import torch
 
-    from dmn import DualMemoryNetwork
+    from dmn.network import DualMemoryNetwork
 
     model, numerics = config.model, config.numerics
     options: dict[str, Any] = {

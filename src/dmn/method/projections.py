@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from dmn.errors import ConfigError, FeatureError, nearest
+from dmn.errors import FeatureError, nearest
 from dmn.method.checks import as_tensor
-
-Kind = Literal["bias", "linear"]
-
-NAMES = ("query", "key", "value", "output", "text")
-POSITIONS: dict[str, tuple[str, ...]] = {
-    "query": ("query",),
-    "key": ("key",),
-    "value": ("value",),
-    "qkv": ("query", "key", "value"),
-    "output": ("output", "text"),
-    "all": NAMES,
-}
+from dmn.method.choices import NAMES, POSITIONS, Kind, check_choice
 
 
 @dataclass(frozen=True)
@@ -71,12 +59,11 @@ class Projections:
 
         Raises ConfigError for an unknown position.
         """
-        if position not in POSITIONS:
-            raise ConfigError(f"position {position!r} is unknown; {nearest(position, POSITIONS)}")
+        names = POSITIONS[check_choice(position, POSITIONS, "position")]
         acting = {
             name: tensor
             for name, tensor in self.tensors().items()
-            if name in POSITIONS[position] and bool((tensor != 0).any())
+            if name in names and bool((tensor != 0).any())
         }
         return Projections(self.kind, **acting)
 

@@ -5,24 +5,11 @@ Slots R are [C, S, D], images x [B, D] with unit norm; a class without any slot 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 
-from dmn.errors import ConfigError, nearest
 from dmn.method.projections import Projections, project
 from dmn.method.text import normalise
-
-ReadoutName = Literal["similarity", "entropy", "center"]
-READOUTS: tuple[str, ...] = get_args(ReadoutName)
-
-
-def check_readout(name: str) -> ReadoutName:
-    """Return a known readout. Raises ConfigError."""
-    if name not in READOUTS:
-        raise ConfigError(f"readout {name!r} is unknown; {nearest(name, READOUTS)}")
-    return name  # type: ignore[return-value]
 
 
 def normalise_or_zero(x: Tensor) -> Tensor:

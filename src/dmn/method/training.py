@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dmn.errors import ConfigError, FeatureError, nearest
+from dmn.errors import ConfigError, FeatureError
 from dmn.method import readout
 from dmn.method.checks import check_vectors
+from dmn.method.choices import KINDS, POSITIONS, Kind, check_choice
 from dmn.method.optimiser import AdamW, cosine
-from dmn.method.projections import POSITIONS, Kind, Projections, project
+from dmn.method.projections import Projections, project
 from dmn.method.static_memory import static_memory
 from dmn.method.text import normalise, text_classifier
 
@@ -264,10 +265,8 @@ def _squares(bias: Tensor) -> Tensor:
 def _check(
     text: Tensor, shots_views: Tensor, kind: str, position: str, epochs: int, batch_size: int
 ) -> None:
-    if kind not in ("bias", "linear"):
-        raise ConfigError(f"projection {kind!r} is unknown; {nearest(kind, ('bias', 'linear'))}")
-    if position not in POSITIONS:
-        raise ConfigError(f"position {position!r} is unknown; {nearest(position, POSITIONS)}")
+    check_choice(kind, KINDS, "projection")
+    check_choice(position, POSITIONS, "position")
     if epochs < 1 or batch_size < 1:
         raise ConfigError(f"epochs {epochs} and batch size {batch_size} must be at least 1")
     if text.ndim != 2 or shots_views.ndim != 4:

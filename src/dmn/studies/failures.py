@@ -30,8 +30,8 @@ from dmn.report.comparisons import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dmn.engine.schedule import Schedule
     from dmn.evaluation.experiment import Run
-    from dmn.method.dynamic_memory import Schedule
 
 TITLE = "Failure modes"
 QUESTION = "When does the memory take in wrong images, and which classes pay for it?"
@@ -89,7 +89,7 @@ def _cells(data: StudyData, config: Config) -> list[Cell]:
 
 def _schedule(run: Run, config: Config, classes: int) -> Schedule:
     """Return the memory's writes; what enters follows from pseudo-labels and entropies alone."""
-    from dmn.method.dynamic_memory import write_schedule
+    from dmn.engine.schedule import write_schedule
 
     order = run.order
     return write_schedule(run.pseudo_label[order], run.entropy[order], classes, config.model.length)

@@ -15,11 +15,8 @@ from typing import Any
 
 from numba import config
 
-PACKAGE = Path(__file__).resolve().parents[1]
-MODULES = (
-    "compiled/exponential", "compiled/kernels", "compiled/loops", "compiled/options",
-    "compiled/tracing", "pairs",
-)  # fmt: skip
+PACKAGE = Path(__file__).resolve().parent
+MODULES = ("exponential", "kernels", "loops", "options", "orders", "tracing")
 # fused multiply-adds do not change the order of a sum
 OPTIONS: dict[str, Any] = {
     "nogil": True,
