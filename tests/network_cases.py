@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from dmn import DualMemoryNetwork, Projections
+from dmn.bench.reference import Answers, PlainLoop, Variant
 from dmn.method.choices import POSITIONS
-from dmn.method.reference import Answers, PlainLoop, Variant
 
 
 @dataclass

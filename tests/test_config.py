@@ -10,7 +10,7 @@ import pytest
 from dmn.config import Config, from_argument, load
 from dmn.config.writing import generated
 from dmn.errors import ConfigError
-from dmn.layered_yaml import merge, read_yaml
+from dmn.schema import merge, read_yaml
 from dmn.seeds import seed_range
 
 ROOT = Path(__file__).parent.parent

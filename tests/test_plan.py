@@ -10,9 +10,9 @@ import pytest
 
 from dmn.config import load
 from dmn.errors import ConfigError
-from dmn.layered_yaml import read_yaml
 from dmn.pipeline import plan as planning
 from dmn.pipeline.plan import BROUGHT, amount, count_jobs, dimension, plan
+from dmn.schema import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "config" / "paper.yaml"

@@ -14,9 +14,9 @@ from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS, read_records
 from dmn.config import Config, load
 from dmn.config.writing import commented_yaml
-from dmn.layered_yaml import read_yaml
 from dmn.pipeline import paths
 from dmn.pipeline.targets import Targets
+from dmn.schema import read_yaml
 
 DONE = "Nothing to be done"
 

@@ -13,8 +13,8 @@ from typing import Any
 from dmn.artifacts import CHUNK, sha256
 from dmn.audit.checks import Check, judged
 from dmn.errors import ArtifactError
-from dmn.layered_yaml import read_yaml
 from dmn.pipeline import paths
+from dmn.schema import read_yaml
 
 LOCK = "dvc.lock"
 STAGE = "experiments"

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from dmn import artifacts
+from dmn.bench.reference import PlainLoop, Variant
 from dmn.engine.evaluate import Result
 from dmn.errors import OutputError, run_main
-from dmn.method.reference import PlainLoop, Variant
 from dmn.network import DualMemoryNetwork, evaluate_many
 
 if TYPE_CHECKING:

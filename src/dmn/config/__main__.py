@@ -11,7 +11,7 @@ from dmn.artifacts import write_text
 from dmn.config import from_argument, load
 from dmn.config.writing import commented_yaml, generated
 from dmn.errors import run_main
-from dmn.layered_yaml import read_yaml
+from dmn.schema import read_yaml
 
 
 def main() -> None:

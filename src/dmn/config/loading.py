@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from dmn.config.model import Config, study_names
 from dmn.errors import ConfigError, nearest
-from dmn.layered_yaml import read_yaml
+from dmn.schema import read_yaml
 
 
 def load(values: dict[str, Any], source: str = "configuration") -> Config:

@@ -14,8 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from dmn.errors import ConfigError, nearest
-from dmn.layered_yaml import merge, read_yaml
-from dmn.schema import Strict
+from dmn.schema import Strict, merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from dmn.config import Config, load
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, ConfigError, run_main
-from dmn.layered_yaml import merge, read_yaml
 from dmn.pipeline import paths
 from dmn.pipeline.paths import fill
+from dmn.schema import merge, read_yaml
 from dmn.seeds import seed_range
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ import yaml
 from dmn.config import Config, load
 from dmn.datasets.registry import RemoteFile
 from dmn.errors import ConfigError, run_main
-from dmn.layered_yaml import merge, read_yaml
 from dmn.pipeline.paths import MANIFEST
 from dmn.pipeline.targets import Targets
+from dmn.schema import merge, read_yaml
 from dmn.seeds import all_seeds
 
 BROUGHT = "you bring it"

@@ -23,10 +23,10 @@ from markupsafe import Markup
 from dmn.artifacts import read_json, sha256, write_text
 from dmn.config import Config, load
 from dmn.errors import ArtifactError
-from dmn.layered_yaml import read_yaml
 from dmn.report.summary import Drawing, Summary, Table
 from dmn.report.tables import numeric_columns
 from dmn.report.words import words
+from dmn.schema import read_yaml
 from dmn.seeds import all_seeds
 
 TEMPLATES = Path(__file__).parent
