@@ -7,58 +7,67 @@ import math
 import numpy as np
 import pytest
 
-from dmn.peers import linear_probe, nearest_mean, tda, tip_adapter
-from synthetic import study_data, unit
+from dmn.peers.contract import Given, Images
+from dmn.peers.few_shot import linear_probe, nearest_mean, tip_adapter, tip_adapter_f
+from dmn.peers.formulas import unit
+from dmn.peers.loading import load_peers
+from dmn.peers.online import tda
+from dmn.peers.selection import on_validation
+from synthetic import study_data
 
 
 @pytest.fixture(scope="module")
 def world():
+    """Test images, what a peer is given, and the labels."""
     data = study_data()
-    x = unit(data.test.views[:, 0].astype(np.float64))
-    text = unit(data.text.astype(np.float64))
-    return data, x, text, data.logit_scale * x @ text.T
+    given = Given(unit(data.text), data.logit_scale, unit(data.memory[4]), data.train, seed=0)
+    return Images(data.test.views), given, data.test.labels
+
+
+def told(module, images, given, **changes):
+    options = module.Options(**changes)
+    return module.answer(module.fit(given, options), images, options)
 
 
 def test_tip_adapter_equals_the_loop_over_shots_of_its_formula(world):
-    data, x, _, clip = world
-    keys = tip_adapter.build_keys(data.train)
-    got = tip_adapter.logits(x @ keys.T, clip, alpha=1.3, beta=4.0)
-    C, K = data.train.shape[:2]
-    for n in range(0, len(x), 17):
+    images, given, _ = world
+    got = told(tip_adapter, images, given, alpha=1.3, beta=4.0)
+    C, K = given.shots.shape[:2]
+    for n in range(0, len(images), 17):
         for c in range(C):
-            total = clip[n, c]
+            total = 100 * float(images.x[n] @ given.text[c])
             for k in range(K):
-                views = [data.train[c, k, v].astype(np.float64) for v in range(1, 4)]
+                views = [given.shot_views[c, k, v].astype(np.float64) for v in range(1, 4)]
                 key = sum(views) / 3
                 key = key / math.sqrt(sum(value * value for value in key))
-                total += 1.3 * math.exp(-4.0 * (1 - float(np.dot(x[n], key))))
+                total += 1.3 * math.exp(-4.0 * (1 - float(np.dot(images.x[n], key))))
             assert got[n, c] == pytest.approx(total, rel=1e-9)
 
 
 def test_tip_adapter_search_finds_what_a_plain_search_finds(world):
-    data, x, _, clip = world
-    affinity = x @ tip_adapter.build_keys(data.train).T
-    labels = data.test.labels
+    images, given, labels = world
+    (peer,) = load_peers(["tip_adapter"])
     best, chosen = -1, None
-    for beta in tip_adapter.BETAS:
-        for alpha in tip_adapter.ALPHAS:
-            answers = tip_adapter.logits(affinity, clip, alpha, beta).argmax(axis=1)
-            right = int((answers == labels).sum())
-            if right > best:
-                best, chosen = right, (alpha, beta)
-    assert tip_adapter.select(affinity, clip, labels) == pytest.approx(chosen)
+    for place, options in enumerate(peer.candidates):
+        answers = told(tip_adapter, images, given, **options.model_dump()).argmax(axis=1)
+        right = int((answers == labels).sum())
+        if right > best:
+            best, chosen = right, place
+    swept = peer.sweep(peer.fit(given, peer.options), images, peer.candidates)
+    found = np.stack([scores.argmax(axis=1) for scores in swept])
+    assert on_validation(found, labels) == chosen
 
 
 def test_tip_adapter_f_lowers_the_training_loss(world):
-    data, _, text, _ = world
-    keys = tip_adapter.build_keys(data.train)
-    trained = tip_adapter.fine_tune(keys, data.train, text, data.logit_scale, seed=0)
-    C, K, _, D = data.train.shape
-    x = unit(data.train[:, :, 1].astype(np.float64).reshape(C * K, D))
+    _, given, _ = world
+    keys = tip_adapter.build_keys(given.shot_views)
+    trained = tip_adapter_f.fit(given, tip_adapter_f.Options())[1]
+    C, K, V, D = given.shot_views.shape
+    shots = Images(given.shot_views.reshape(C * K, V, D)[:, 1:])
     labels = np.repeat(np.arange(C), K)
 
     def loss(k):
-        z = tip_adapter.logits(x @ k.T, data.logit_scale * x @ text.T)
+        z = tip_adapter.answer((given, k), shots, tip_adapter.Options())
         return float((np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), labels]).mean())
 
     assert trained.shape == keys.shape
@@ -102,52 +111,48 @@ def plain_tda(x, clip):
 
 
 def test_tda_equals_the_loop_with_sorted_lists(world):
-    _, x, _, clip = world
-    clip = clip / 4  # flatter, so that the negative cache fills and evicts
-    got = tda.combine(clip, *tda.run(x, clip))
-    np.testing.assert_allclose(got, plain_tda(x, clip), rtol=1e-9, atol=1e-9)
-    assert (tda.run(x, clip)[1] > 0).any()
+    images, given, _ = world
+    flat = Given(given.text, 25.0)  # so that the negative cache fills and evicts
+    np.testing.assert_allclose(
+        told(tda, images, flat), plain_tda(images.x, flat.logits(images.x)), rtol=1e-9, atol=1e-9
+    )
+    assert (tda.caches(flat, images, tda.Options())[2] > 0).any()
+
+
+def test_tda_reads_the_same_in_blocks_of_any_length(world, monkeypatch):
+    images, given, _ = world
+    whole = told(tda, images, given)
+    monkeypatch.setattr(tda, "BLOCK", 7)
+    np.testing.assert_allclose(told(tda, images, given), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_tda_ratios_of_zero_leave_clip_alone(world):
-    _, x, _, clip = world
-    np.testing.assert_array_equal(tda.combine(clip, *tda.run(x, clip), (0.0, 0.0)), clip)
-
-
-def test_tda_selection_never_does_worse_than_the_papers_ratios(world):
-    data, x, _, clip = world
-    said = tda.run(x, clip)
-    chosen = tda.select(clip, *said, data.test.labels)
-    right = [
-        (tda.combine(clip, *said, pair).argmax(1) == data.test.labels).sum()
-        for pair in (chosen, (2.0, 0.117))
-    ]
-    assert right[0] >= right[1]
+    images, given, _ = world
+    got = told(tda, images, given, positive_alpha=0, negative_alpha=0)
+    np.testing.assert_array_equal(got, given.logits(images.x))
 
 
 def test_nearest_mean_equals_a_loop_over_classes(world):
-    data, x, _, _ = world
-    shots = unit(data.train[:, :, 0].astype(np.float64))
-    got = nearest_mean.logits(x, shots, 100.0)
-    for c in range(len(shots)):
-        total = sum(shots[c])
+    images, given, _ = world
+    got = told(nearest_mean, images, given)
+    for c in range(len(given.shots)):
+        total = sum(given.shots[c])
         direction = total / math.sqrt(float(total @ total))
-        np.testing.assert_allclose(got[:, c], [100 * float(v @ direction) for v in x])
+        np.testing.assert_allclose(got[:, c], [100 * float(v @ direction) for v in images.x])
 
 
 def test_linear_probe_is_a_minimum_of_its_penalised_loss(world):
-    data, _, _, _ = world
-    shots = unit(data.train[:, :, 0].astype(np.float64))
-    C, K, D = shots.shape
-    weights, biases = linear_probe.fit(shots, strength=1.0)
-    x, labels = shots.reshape(C * K, D), np.repeat(np.arange(C), K)
-    z = linear_probe.logits(x, (weights, biases))
+    _, given, _ = world
+    C, K, D = given.shots.shape
+    weights, biases = linear_probe.fit(given, linear_probe.Options(strength=1.0))
+    x, labels = given.shots.reshape(C * K, D), np.repeat(np.arange(C), K)
+    z = x @ weights.T + biases
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     gradient = (p - np.eye(C)[labels]).T @ x + weights
     assert np.abs(gradient).max() < 1e-3
 
 
 def test_a_linear_probe_of_two_classes_answers_for_both(world):
-    data, x, _, _ = world
-    shots = unit(data.train[:2, :, 0].astype(np.float64))
-    assert linear_probe.logits(x, linear_probe.fit(shots)).shape == (len(x), 2)
+    images, given, _ = world
+    two = Given(given.text[:2], 100.0, given.shots[:2])
+    assert told(linear_probe, images, two).shape == (len(images), 2)

@@ -23,9 +23,9 @@ KEYS = [
 ]  # fmt: skip
 COMPONENTS = {"text", "dynamic", "static", "fused", "peer"}
 SMALL = {
-    "sensitivity": {"orders": 1, "positions": ["all"], "kinds": ["bias", "linear"]},
-    "length": {"lengths": [1, 3, 10], "orders": 2},
-    "order": {"orders": 2},
+    "sensitivity": {"max_orders": 1, "positions": ["all"], "kinds": ["bias", "linear"]},
+    "length": {"lengths": [1, 3, 10], "max_orders": 2},
+    "order": {"max_orders": 2},
 }
 CONFIG = load(
     {

@@ -89,3 +89,8 @@ def test_keys_are_shown_as_words() -> None:
     labels = [style.mark(*n).label for n in (("fused", "validation"), ("tip_adapter_f",))]
     assert labels == ["fused, validation", "Tip-Adapter-F"]
     assert style.mark("a$b_c").label == r"a\$b c"
+
+
+def test_many_unknown_methods_all_look_different() -> None:
+    drawn = style.marks([(f"method {i}",) for i in range(30)])
+    assert len({(how.color, how.marker, how.line) for how in drawn}) == 30

@@ -23,9 +23,7 @@ rule evaluate:
     """Stream the test images through the dynamic memory in each order and measure a study."""
     input:
         unpack(lambda wildcards: TARGETS.evaluation_inputs(**wildcards)),
-        code=lambda wildcards: sources(
-            "dmn.stages.evaluation", f"dmn.studies.{wildcards.study}"
-        ),
+        code=lambda wildcards: TARGETS.evaluation_code(wildcards.study),
     output:
         rows=paths.ROWS,
         samples=paths.SAMPLES,

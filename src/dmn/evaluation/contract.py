@@ -5,6 +5,7 @@ A study is one module of dmn.studies with
     NEEDS                      which inputs beside test features: see `Need`
     Options                    a pydantic model, its section in the configuration
     TABLES, FIGURES            names of what `report` makes
+    code(options)              not a must: modules and files that it reads by name, not by import
     measure(data, config, options, order_seeds) -> Measurement
     report(rows, samples, options) -> Report
 """

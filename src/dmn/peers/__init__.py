@@ -1,1 +1,1 @@
-"""Peer methods in the same harness, one file each."""
+"""Peer methods under one contract, one file each, grouped by what they see."""

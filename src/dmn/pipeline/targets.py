@@ -9,7 +9,7 @@ from itertools import product
 from types import ModuleType
 from typing import Any
 
-from dmn.config import Config
+from dmn.config import Config, study_options
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
@@ -20,7 +20,7 @@ from dmn.datasets.registry import (
 from dmn.errors import ConfigError
 from dmn.pipeline import paths
 from dmn.pipeline.paths import fill
-from dmn.pipeline.sources import relative
+from dmn.pipeline.sources import relative, sources
 from dmn.seeds import all_seeds, seed_range
 
 
@@ -71,6 +71,17 @@ class Targets:
     def needs(self, study: str) -> frozenset[str]:
         """Return which inputs a study needs beside the test features."""
         return frozenset(self.study_modules()[study].NEEDS)
+
+    def evaluation_code(self, study: str) -> list[str]:
+        """Return the source files that a study's jobs run, those that its options name included."""
+        module = self.study_modules()[study]
+        named: list[str] = []
+        if hasattr(module, "code"):
+            named = module.code(study_options(study, self.config.studies[study]))
+        files = [name for name in named if name.endswith(".py")]
+        modules = [name for name in named if name not in files]
+        own = sources("dmn.stages.evaluation", f"dmn.studies.{study}", *modules)
+        return [*own, *files]
 
     def archives(self, dataset: str) -> list[str]:
         """Return the files of a data set that this configuration reads."""

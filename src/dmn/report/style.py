@@ -98,7 +98,6 @@ MARKS = {
     "tip adapter": Mark("Tip-Adapter", "#33a07c", "v", DASHED),
     "tip adapter f": Mark("Tip-Adapter-F", "#00634a", "<"),
     "tda": Mark("TDA", "#56b4e9", "X", DASH_DOT),
-    "ncm": Mark("nearest class mean", "#999933", "p", DOTTED),
     "nearest class mean": Mark("nearest class mean", "#999933", "p", DOTTED),
     "linear probe": Mark("linear probe", "#882255", "h", DASHED),
 }
@@ -157,7 +156,9 @@ def marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
         own = mark(*name)
         taken = {(m.color, m.marker, m.line) for m in found}
         if own.color == INK or (own.color, own.marker, own.line) in taken:
-            color, marker, line = OTHERS[spare % len(OTHERS)]
+            turn, place = divmod(spare, len(OTHERS))
+            color, _, line = OTHERS[place]
+            marker = OTHERS[(place + turn) % len(OTHERS)][1]
             own, spare = replace(own, color=color, marker=marker, line=line), spare + 1
         found.append(own)
     return found

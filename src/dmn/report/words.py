@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from dmn.peers.table import PEERS
+
 WORDS = {
     "zero_shot": "zero-shot",
     "training_free": "training-free",
     "few_shot": "few-shot",
     "fifo": "first in, first out",
-    "tip_adapter": "Tip-Adapter",
-    "tip_adapter_f": "Tip-Adapter-F",
-    "tda": "TDA",
-    "zero_shot_clip": "zero-shot CLIP",
-    "ncm": "nearest class mean",
     "dmn": "DMN",
     "ece": "ECE",
     "nll": "NLL",
@@ -21,7 +18,7 @@ WORDS = {
     "n_trainings": "trainings",
     "dataset": "data set",
     "p_value": "p",
-}
+} | {key: entry.title for key, entry in PEERS.items()}
 
 
 def words(value: object) -> str:

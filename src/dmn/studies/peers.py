@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from dmn.config import Config
+from dmn.errors import ConfigError
 from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
-from dmn.peers.harness import open_bench, peer_answers, peer_cost
+from dmn.peers.contract import Peer
+from dmn.peers.loading import load_peers
+from dmn.peers.selection import oracle
+from dmn.peers.table import PEERS, module_name
 from dmn.report.comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dmn.peers.bench import Bench
 
 TITLE = "Peers"
 QUESTION = "How do other methods fare on the same features, and what does an answer cost?"
@@ -24,12 +31,40 @@ FIGURES = ("peers", "accuracy_against_cost")
 
 
 class Options(StudyOptions):
-    """How much of the design is run."""
+    """Which peers are run, and how much of the design."""
 
+    files: list[str] = Field(
+        [], description="Python files with methods of your own (docs/extending.md), run as well"
+    )
+    methods: list[str] = Field(
+        list(PEERS), validate_default=True, description="peers of the table that are run"
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        {}, description="changes to the options of a method, by its name"
+    )
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
     shots: list[int] = Field(
         [], description="K for which peers are run; empty: all that the configuration has"
     )
+
+    @field_validator("files", "methods", "options")
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        known = {"files": [], "methods": [], "options": {}} | info.data | {info.field_name: value}
+        try:
+            load_peers(known["methods"], known["files"], known["options"])
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    def peers(self) -> list[Peer]:
+        """Return the peers that are run."""
+        return load_peers(self.methods, self.files, self.options)
+
+
+def code(options: Options) -> list[str]:
+    """Return the modules and files that the peers are read from."""
+    return [*(module_name(name) for name in options.methods), *options.files]
 
 
 def measure(
@@ -39,36 +74,40 @@ def measure(
     import pandas as pd
 
     from dmn.evaluation.experiment import study_cells
+    from dmn.peers.bench import Bench
 
     rows: list[dict[str, Any]] = []
     used = order_seeds[: options.max_orders]
+    peers = options.peers()
     for cell in study_cells(data, config):
         if cell.shots and options.shots and cell.shots not in options.shots:
             continue
         if cell.setting in ("zero_shot", "training_free"):
-            rows += _peer_rows(data, config, cell, used)
+            bench = Bench(data, config, cell)
+            for peer in filter(bench.serves, peers):
+                rows += _peer_rows(bench, peer, used)
         rows += _dmn_rows(data, config, cell, used)
     return Measurement(pd.DataFrame(rows))
 
 
-def _peer_rows(
-    data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
-) -> list[dict[str, Any]]:
-    bench = open_bench(data, config, cell)
-    answers = peer_answers(bench, order_seeds)
+def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dict[str, Any]]:
+    labels, count = bench.data.test.labels, len(bench.data.test)
+    place = bench.cell.keys() | {"setting": bench.setting(peer), "component": "peer"}
+    place |= {"method": peer.name}
+    cost = bench.cost(peer)
     rows = []
-    for name, by_order in answers.items():
-        setting = "few_shot" if name == "tip_adapter_f" else cell.setting
-        for seed, kinds in zip(order_seeds, by_order, strict=True):
-            keys = {"order_seed": seed} | cell.keys() | {"setting": setting, "component": "peer"}
-            for weights, predicted in kinds.items():
-                right = int((predicted == data.test.labels).sum())
-                measured = {"metric": "accuracy", "value": 100 * right / len(predicted)}
-                named = {"method": name, "weights": weights, "n": len(predicted)}
-                rows.append(keys | named | measured)
-            for metric, count in peer_cost(name, bench).items():
-                named = {"method": name, "weights": "none", "n": 1}
-                rows.append(keys | named | {"metric": metric, "value": float(count)})
+    for seed, found in zip(order_seeds, bench.answers(peer, order_seeds), strict=True):
+        keys = {"order_seed": seed} | place
+        ways = dict(found.chosen)
+        if len(found.candidates):
+            ways["oracle"] = found.candidates[oracle(found.candidates, labels)]
+        for weights, answers in ways.items():
+            value = 100 * int((answers == labels).sum()) / count
+            measured = {"metric": "accuracy", "value": value, "n": count}
+            rows.append(keys | {"weights": weights} | measured)
+        for metric, number in asdict(cost).items():
+            measured = {"metric": metric, "value": float(number), "n": 1}
+            rows.append(keys | {"weights": "none"} | measured)
     return rows
 
 
@@ -115,7 +154,7 @@ def report(
     table = summarise(accuracy, [*CELL, "method", "weights"])
     against = _against_dmn(accuracy)
     cost = _cost_table(rows)
-    drawn = table[table["weights"] != "fixed"]
+    drawn = _preferred(table)
     # both settings with shots begin at none
     start = drawn[drawn["setting"] == "zero_shot"]
     settings_with_shots = drawn.loc[drawn["shots"] > 0, "setting"].unique()
@@ -167,6 +206,15 @@ def report(
         ),
     }
     return Report(tables, drawings, _findings(against, cost))
+
+
+def _preferred(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a method and cell: chosen on validation images, else its only options."""
+    place = {"validation": 0, "none": 1, "fixed": 2}
+    known = table[table["weights"].isin(list(place))]
+    first = known.assign(_place=known["weights"].map(place)).sort_values("_place", kind="stable")
+    kept = first.drop_duplicates([*CELL, "method"]).drop(columns="_place")
+    return kept.sort_index()
 
 
 def _cost_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Peers that answer for many images together: the whole set, or batches of it."""

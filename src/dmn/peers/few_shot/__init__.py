@@ -1,0 +1,1 @@
+"""Peers that learn from the shots and answer for each image alone."""
