@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --require-hashes requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
-	$(BIN)/python -m dmn.bench.warm
+	$(BIN)/dmn bench warm
 	touch $(STAMP)
 
 reports: setup
@@ -31,7 +31,7 @@ reports: setup
 
 # what a configuration downloads, stores, computes and runs: make plan CONFIG=config/paper.yaml
 plan: setup
-	python -m dmn.pipeline.plan $(if $(CONFIG),--configfile $(CONFIG))
+	dmn plan $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
 	python -m pytest

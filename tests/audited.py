@@ -38,6 +38,12 @@ def record(root: Path, output: str, rule: str, inputs: list[str], **changes: Any
     path.write_text(json.dumps({**values, **changes}))
 
 
+def list_files(root: Path, names: list[str]) -> None:
+    """Write the manifest of a checkout."""
+    lines = manifest_text(str(root / name) for name in names).replace(f"{root}/", "")
+    write_text(root / paths.MANIFEST, lines)
+
+
 def make_checkout(root: Path) -> Path:
     """Fill `root` with three artifacts in a chain, their manifest, records and a dvc.lock."""
     write_text(root / CODE, "draw = 1\n")
@@ -47,8 +53,7 @@ def make_checkout(root: Path) -> Path:
     write_rows(root / TABLE, pd.DataFrame({"value": [1.0, 2.0, 3.0], "n": [9, 9, 9]}))
     write_text(root / paths.RUN_CONFIG, "")
     names = [SPLIT, TEXT, TABLE, paths.RUN_CONFIG]
-    lines = manifest_text(str(root / name) for name in names).replace(f"{root}/", "")
-    write_text(root / paths.MANIFEST, lines)
+    list_files(root, names)
     record(root, SPLIT, "splits", [CODE])
     record(root, TEXT, "features", [SPLIT, CODE])
     record(root, TABLE, "reports", [TEXT, CODE])

@@ -12,11 +12,12 @@ import pytest
 from audited import CODE, SPLIT, TABLE, TEXT, make_checkout, record
 from dmn.artifacts import write_json, write_tensors, write_text
 from dmn.audit.checks import Check, as_json, passed, print_table
+from dmn.audit.comparison import chain_order, phase
 from dmn.audit.configuration import changed_keys, check_records
 from dmn.audit.environment import check_environment, locked_versions
 from dmn.audit.hashes import check_extra, check_lock, check_manifest, read_manifest
 from dmn.audit.lineage import lineage, print_lineage
-from dmn.audit.rebuild import chain_order, check_rebuilt, compare, known_target, phase
+from dmn.audit.rebuild import check_rebuilt, compare, known_target
 from dmn.audit.records import read_records, upstream
 from dmn.audit.revision import check_revision
 from dmn.errors import ArtifactError
@@ -212,8 +213,8 @@ def test_outside_a_repository_the_revision_is_a_note(tmp_path: Path) -> None:
 
 
 def test_changed_keys_are_named_with_their_section() -> None:
-    base = {"shots": [1], "views": {"test": 16}}
-    assert changed_keys({"shots": [1], "views": {"test": 4}}, base) == ["views.test = 4"]
+    old, new = {"shots": [1], "views": {"test": 16}}, {"shots": [1], "views": {"test": 4}, "x": 1}
+    assert list(changed_keys(old, new)) == [("views.test", 16, 4), ("x", None, 1)]
 
 
 def test_the_table_shows_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from dmn.bench.stream import grid, main, operations, peak_bytes, synthetic
-from dmn.errors import DmnError
+from dmn.bench.stream import grid, operations, peak_bytes, run, synthetic
+from dmn.cli import main
 from dmn.network import DualMemoryNetwork
 
 
 def test_the_quick_benchmark_writes_tables_and_a_plot(tmp_path: Path) -> None:
-    main(["--out", str(tmp_path), "--quick", "--device", "cpu"])
+    run(tmp_path, quick=True, devices=["cpu"])
     table = pd.read_csv(tmp_path / "benchmark.csv")
     assert {"C", "L", "D", "N", "loop_ms", "blocked_ms", "ratio", "share_of_rate"} <= set(table)
     assert len(table) == len(grid(quick=True))
@@ -55,6 +55,7 @@ def test_operations_count_only_slots_that_an_image_sees() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DmnError, match="there is no GPU here"):
-        main(["--out", str(tmp_path), "--device", "cuda"])
+def test_a_missing_gpu_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", "stream", "--out", str(tmp_path), "--device", "cuda"])
+    assert "there is no GPU here" in capsys.readouterr().err

@@ -148,7 +148,7 @@ def test_a_first_experiment_tells_what_it_is_named_for(data, what, components):
 
 
 def test_a_first_experiment_reads_few_shot_artifacts_where_there_are_shots():
-    few = inputs(configured(None, "digits", None), split=1, shots=16)
+    few = inputs(configured(None, "digits", None).config(), split=1, shots=16)
     assert "data/memory/digits/glyph/split=1/shots=16.safetensors" in few
-    test_only = inputs(configured(None, "imagenet_a", None), split=0, shots=16)
+    test_only = inputs(configured(None, "imagenet_a", None).config(), split=0, shots=16)
     assert not [file for file in test_only if "train" in file or "memory" in file]

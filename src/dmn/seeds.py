@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from dmn.errors import ConfigError
+
 
 def seed_range(entry: int | str) -> range:
     """Return the seeds of an entry such as `7` or `0-9`."""
@@ -18,6 +20,14 @@ def seed_range(entry: int | str) -> range:
     if last < first:
         raise ValueError(f"range {entry!r} ends before it begins")
     return range(first, last + 1)
+
+
+def given_seeds(option: str, text: str) -> list[int]:
+    """Return the seeds that a command's option names; ConfigError for anything else."""
+    try:
+        return list(seed_range(text))
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def all_seeds(entries: Iterable[int | str]) -> list[int]:

@@ -88,7 +88,7 @@ class Checkout:
 
     def audit(self, *arguments: str, status: int | None = 0) -> str:
         """Run the audit."""
-        return self.run(sys.executable, "-m", "dmn.audit", *arguments, status=status).stdout
+        return self.run(sys.executable, "-m", "dmn", "audit", *arguments, status=status).stdout
 
     def hashes(self) -> dict[str, str]:
         """Return the listed hashes of all artifacts and reports."""

@@ -40,11 +40,6 @@ def run(
     )
 
 
-def snakemake(*arguments: str) -> list[str]:
-    """Return the command line of this environment's Snakemake."""
-    return [sys.executable, "-m", "snakemake", *arguments]
-
-
 def last_lines(text: str) -> str:
     """Return the end of a tool's output, where the reason of a failure stands."""
     return "\n".join(line for line in text.splitlines()[-LAST_LINES:] if line.strip())

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dmn.artifacts import sha256
 from dmn.audit.checks import Check, judged
-from dmn.audit.commands import last_lines, run, snakemake
+from dmn.audit.commands import last_lines, run
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS, read_records
 from dmn.config import Config, load
 from dmn.config.writing import commented_yaml
 from dmn.pipeline import paths
+from dmn.pipeline.run import NOTHING, job_counts, snakemake
 from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml
-
-DONE = "Nothing to be done"
 
 
 def run_config(root: Path) -> Config:
@@ -26,16 +24,16 @@ def run_config(root: Path) -> Config:
     return load(read_yaml(root / paths.RUN_CONFIG), paths.RUN_CONFIG)
 
 
-def changed_keys(values: Mapping[str, Any], base: Mapping[str, Any], above: str = "") -> list[str]:
-    """Return `key = value` for each value that is not as in `base`."""
-    lines = []
-    for key, value in values.items():
-        old = base.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            lines += changed_keys(value, old, f"{above}{key}.")
-        elif value != old:
-            lines.append(f"{above}{key} = {value}")
-    return lines
+def changed_keys(
+    old: Mapping[str, Any], new: Mapping[str, Any], above: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each key that differs, with its old and its new value; None where there is none."""
+    for key in {**old, **new}:
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            yield from changed_keys(was, now, f"{above}{key}.")
+        elif was != now:
+            yield f"{above}{key}", was, now
 
 
 def check_configuration(root: Path) -> Check:
@@ -47,7 +45,8 @@ def check_configuration(root: Path) -> Check:
     problems = [f"{name} is asked for, but reports/all does not list it" for name in missing]
     if (root / paths.RUN_CONFIG).read_text(encoding="utf-8") != commented_yaml(config):
         problems.append(f"{paths.RUN_CONFIG} was not written by this code")
-    changes = changed_keys(config.model_dump(mode="json"), Config().model_dump(mode="json"))
+    demo, plain = Config().model_dump(mode="json"), config.model_dump(mode="json")
+    changes = list(changed_keys(demo, plain))
     summary = f"{len(changes)} keys differ from the demo" if changes else "the demo's defaults"
     if problems:
         return Check("configuration", "fail", summary, tuple(problems))
@@ -107,17 +106,13 @@ def _hash(root: Path, name: str, known: dict[str, str | None]) -> str | None:
 
 def check_plan(root: Path) -> Check:
     """Ask Snakemake itself what it would run."""
-    dry_run = snakemake(
-        "--dry-run", "--nolock", "--cores", "1", "--configfile", paths.RUN_CONFIG, "--", "all"
-    )
-    result = run(dry_run, root)
+    dry_run = ("--dry-run", "--nolock", "--cores", "1", "--configfile", paths.RUN_CONFIG)
+    result = run(snakemake(*dry_run, "--", "all"), root)
     if result.returncode:
         text = tuple(last_lines(result.stdout).splitlines())
         return Check("plan", "fail", "snakemake cannot plan the run", text)
-    if DONE in result.stdout:
+    if NOTHING in result.stdout:
         return Check("plan", "ok", "snakemake plans 0 jobs")
-    counts = re.findall(r"^(\w+) +(\d+)$", result.stdout, flags=re.MULTILINE)
-    jobs = dict(counts)
-    total = jobs.pop("total", "some")
+    jobs = job_counts(result.stdout)
     details = tuple(f"{rule}: {count}" for rule, count in jobs.items())
-    return Check("plan", "fail", f"snakemake plans {total} jobs", details)
+    return Check("plan", "fail", f"snakemake plans {sum(jobs.values())} jobs", details)

@@ -1,7 +1,13 @@
-"""The whole run as an RO-Crate of the Workflow Run Crate profile, one action for each job."""
+"""The whole run as an RO-Crate of the Workflow Run Crate profile, one action for each job.
+
+    dmn audit crate ../crate
+
+Sources, artifacts and reports are copied, and ro-crate-metadata.json tells of all of them.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -224,3 +230,13 @@ def _known(files: dict[str, Any], names: Iterable[str]) -> Any:
     """Return the files' entities; one alone stands without a list around it."""
     found = [files[name] for name in names if name in files]
     return found[0] if len(found) == 1 else found
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn audit crate`."""
+    parser.add_argument("folder", metavar="FOLDER", help="a new folder")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Export the run of the current folder."""
+    export(Path.cwd(), Path(arguments.folder))

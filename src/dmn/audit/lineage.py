@@ -1,12 +1,18 @@
-"""From any file back to the data: artifacts, rules, parameters and code that made it."""
+"""From any file back to the data: artifacts, rules, parameters and code that made it.
+
+    dmn audit lineage reports/studies/main/accuracy_against_shots.svg
+
+Read from Snakemake's records; hashes and commits are those of now.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from dmn.artifacts import read_json, sha256
+from dmn.artifacts import read_json, sha256, write_json
 from dmn.audit.commands import git
 from dmn.audit.records import RECORDS, Record, read_records, upstream
 from dmn.audit.revision import revision
@@ -106,3 +112,17 @@ def _params_by_rule(found: dict[str, Any]) -> dict[str, str]:
         for step in found["chain"]
         if step["params"]
     }
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn audit lineage`."""
+    parser.add_argument("file", metavar="FILE", help="an artifact or a report")
+    parser.add_argument("--json", metavar="FILE", help="also write the chain, commands and all")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the chain that made a file."""
+    found = lineage(Path.cwd(), arguments.file)
+    print_lineage(found)
+    if arguments.json:
+        write_json(arguments.json, found)

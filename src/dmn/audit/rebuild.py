@@ -14,7 +14,8 @@ from pathlib import Path
 
 from dmn.artifacts import write_text
 from dmn.audit.checks import Check
-from dmn.audit.commands import copy_sources, last_lines, run, snakemake
+from dmn.audit.commands import copy_sources, last_lines, run
+from dmn.audit.comparison import PHASES, chain_order, phase
 from dmn.audit.configuration import run_config
 from dmn.audit.differences import Difference, difference
 from dmn.audit.hashes import read_manifest
@@ -23,17 +24,8 @@ from dmn.config import Config
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, nearest
 from dmn.pipeline import paths
+from dmn.pipeline.run import snakemake
 
-PHASES = (
-    "download",
-    "encoder",
-    "splits",
-    "features",
-    "memory",
-    "projection",
-    "evaluation",
-    "reports",
-)
 CONFIG = "rebuild.yaml"
 LOG = "rebuild.log"
 EVERYTHING = "all"
@@ -47,21 +39,6 @@ class Rebuilt:
     files: tuple[str, ...]
     differing: Mapping[str, Difference]
     records: Mapping[str, Record]
-
-
-def phase(name: str) -> str:
-    """Return the phase that a file belongs to.
-
-    >>> phase("data/features/digits/glyph/text.safetensors"), phase("reports/all")
-    ('features', 'reports')
-    """
-    first, _, rest = name.partition("/")
-    return rest.partition("/")[0] if first == paths.DATA else first
-
-
-def chain_order(names: Sequence[str]) -> list[str]:
-    """Return files in the order of the phases that make them; a manifest after what it lists."""
-    return sorted(names, key=lambda name: (PHASES.index(phase(name)), name == paths.MANIFEST, name))
 
 
 def from_outside(config: Config) -> list[str]:

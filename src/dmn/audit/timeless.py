@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from dmn.artifacts import read_json, write_text
-from dmn.errors import ArtifactError, run_main
+from dmn.errors import ArtifactError
 
 RECORDS = Path(".snakemake/metadata")
 
@@ -39,16 +40,6 @@ def rewrite(folder: Path) -> int:
     return changed
 
 
-def main() -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Rewrite the records of the current folder."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dmn.audit.timeless",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.parse_args()
-    parser.exit(message=f"{rewrite(RECORDS)} records made timeless\n")
-
-
-if __name__ == "__main__":
-    run_main(main)
+    sys.stderr.write(f"{rewrite(RECORDS)} records made timeless\n")

@@ -1,6 +1,8 @@
 """How busy extraction keeps the encoder: its images per second beside the bare model's.
 
-`python -m dmn.bench.extraction --model ViT-B-16-quickgelu --device cuda --workers 15`
+    dmn bench extraction --model ViT-B-16-quickgelu --device cuda --workers 15
+
+Pictures and weights are drawn, nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from dmn.artifacts import write_json
 from dmn.encoders.clip import EMBEDDED, Encoder, build_small, fetch_weights, load_encoder
 from dmn.encoders.config import EncoderConfig, ViewConfig
 from dmn.encoders.extraction import Picture, ViewPlan, extract, fitted_batch
-from dmn.errors import run_main
 from dmn.randomness import generator
 
 if TYPE_CHECKING:
@@ -91,19 +92,23 @@ def untrained(config: EncoderConfig, device: str) -> Encoder:
         return load_encoder(config, path, device)
 
 
-def main() -> None:
-    """Measure and print one comparison."""
-    parser = argparse.ArgumentParser(prog="python -m dmn.bench.extraction", description=__doc__)
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn bench extraction`."""
     parser.add_argument("--model", default=EMBEDDED, help="embedded, or a name of open_clip")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--precision", default="float32", help="float64, float32, float16 ...")
+    parser.add_argument(
+        "--precision", default="float32", help="float64, float32, float16 or bfloat16"
+    )
     parser.add_argument("--images", type=int, default=64, help="pictures to extract")
     parser.add_argument("--views", type=int, default=8, help="views of a picture")
     parser.add_argument("--workers", type=int, default=0, help="processes that make views")
     parser.add_argument("--threads", type=int, default=1, help="threads of the model on a CPU")
     parser.add_argument("--no-augmix", action="store_true", help="crop and flip only")
     parser.add_argument("--out", help="JSON file to write")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measure and print one comparison."""
     torch.set_num_threads(arguments.threads)
     config = EncoderConfig(model=arguments.model, precision=arguments.precision)
     encoder = untrained(config, arguments.device)
@@ -112,7 +117,7 @@ def main() -> None:
     bare = bare_rate(encoder, batch, arguments.images * arguments.views)
     whole = extraction_rate(encoder, plan, batch, arguments.images, arguments.workers)
     result = {
-        **vars(arguments),
+        **{name: value for name, value in vars(arguments).items() if name != "main"},
         "batch": batch,
         "bare_images_per_second": round(bare, 1),
         "extraction_images_per_second": round(whole, 1),
@@ -121,7 +126,3 @@ def main() -> None:
     if arguments.out:
         write_json(arguments.out, result)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -1,4 +1,9 @@
-"""Cost of the plain loop, online steps and blocked evaluation against the matrix-product rate."""
+"""Cost of the plain loop, online steps and blocked evaluation against the matrix-product rate.
+
+    dmn bench stream --out benchmark
+
+Features are drawn, nothing is read. Whole sizes take some minutes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,7 @@ from torch import Tensor
 from dmn import artifacts
 from dmn.bench.reference import PlainLoop, Variant
 from dmn.engine.evaluate import Result
-from dmn.errors import OutputError, run_main
+from dmn.errors import OutputError
 from dmn.network import DualMemoryNetwork, evaluate_many
 
 if TYPE_CHECKING:
@@ -311,21 +316,19 @@ def run(out: Path, quick: bool, devices: Sequence[str]) -> None:
         drawn.savefig(temporary, format="svg")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m dmn.bench.stream`."""
-    parser = argparse.ArgumentParser(prog="python -m dmn.bench.stream", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables and plot")
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn bench stream`."""
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="for tables and plot")
     parser.add_argument("--quick", action="store_true", help="a minute of small sizes")
     parser.add_argument("--device", help="cpu or cuda; both by default where there is a GPU")
-    options = parser.parse_args(arguments)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measure on one device or on all."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    devices = [options.device] if options.device else ["cpu"]
-    if not options.device and torch.cuda.is_available():
+    devices = [arguments.device] if arguments.device else ["cpu"]
+    if not arguments.device and torch.cuda.is_available():
         devices.append("cuda")
     if devices == ["cuda"] and not torch.cuda.is_available():
         raise OutputError("device cuda was asked for and there is no GPU here; use --device cpu")
-    run(options.out, options.quick, devices)
-
-
-if __name__ == "__main__":
-    run_main(main)
+    run(Path(arguments.out), arguments.quick, devices)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
+import torch
 
 from dmn.method.projections import Projections
 from dmn.network import DualMemoryNetwork, evaluate_many
 
 
-def main() -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Run each compiled path on a few random features, in float64 as the demo does."""
-    import torch
-
     draws = np.random.Generator(np.random.PCG64(0))
 
     def some(*shape: int) -> torch.Tensor:
@@ -34,7 +35,3 @@ def main() -> None:
             )
             network.evaluate(views)
             evaluate_many(network, views, permutations, [1, 2])
-
-
-if __name__ == "__main__":
-    main()

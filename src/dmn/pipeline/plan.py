@@ -1,6 +1,8 @@
 """What a configuration will download, store, compute and run, before any of it happens.
 
-`python -m dmn.pipeline.plan --configfile config/paper.yaml datasets='[dtd, imagenet_a]'`
+    dmn plan --config config/paper.yaml datasets='[dtd, imagenet_a]'
+
+Sizes are the registry's, jobs are counted by a dry run of Snakemake.
 """
 
 from __future__ import annotations
@@ -8,8 +10,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import yaml
-
-from dmn.config import Config, load
+from dmn.config import Config
 from dmn.datasets.registry import RemoteFile
-from dmn.errors import ConfigError, run_main
-from dmn.pipeline.paths import MANIFEST
+from dmn.errors import ConfigError
+from dmn.pipeline import asked
+from dmn.pipeline.asked import Asked
+from dmn.pipeline.run import count_jobs, in_words
 from dmn.pipeline.targets import Targets
-from dmn.schema import merge, read_yaml
 from dmn.seeds import all_seeds
 
 BROUGHT = "you bring it"
@@ -122,32 +121,6 @@ def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
     )
 
 
-def count_jobs(
-    configfile: str | None, changes: list[str], snakefile: Path, folder: Path
-) -> tuple[int, dict[str, int]]:
-    """Return how many jobs are still to run in `folder`, whole and by rule: Snakemake's count."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "1"]
-    command += ["--snakefile", str(snakefile), "--directory", str(folder)]
-    command += ["--configfile", configfile] if configfile else []
-    command += ["--config", *changes] if changes else []
-    done = subprocess.run([*command, "--", MANIFEST], capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    stats = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
-    if done.returncode or "total" not in stats:
-        if not done.returncode and "Nothing to be done" in said:
-            return 0, {}
-        raise ConfigError(f"Snakemake cannot plan this configuration: {_reason(said)}")
-    counts = {rule: int(number) for rule, number in stats.items()}
-    return counts.pop("total"), counts
-
-
-def _reason(output: str) -> str:
-    """Return the line that says what went wrong, among Snakemake's lines about itself."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    starts = [i for i, line in enumerate(lines) if re.match(r"\w*(Error|Exception)\b", line)]
-    return " ".join(lines[starts[0] : starts[0] + 2] if starts else lines[-1:])
-
-
 def plan(config: Config, rate: float = IMAGES_PER_SECOND) -> dict[str, Any]:
     """Return the whole plan but for the jobs; `rate` is views a second of one GPU."""
     targets = Targets(config)
@@ -192,21 +165,18 @@ def show(found: dict[str, Any], manual: str) -> None:
     console.print(files, sets)
     console.print(
         f"Encoders: {found['encoder_hours']:g} GPU hours at {found['images_per_second']:g} views "
-        "a second (measure yours: python -m dmn.bench.extraction); streams and training on "
+        "a second (measure yours: dmn bench extraction); streams and training on "
         "cached features come on top."
     )
     if any(row["source"] == BROUGHT for row in found["files"]):
         console.print(f"Files that you bring go to {manual}/<data set>/.")
-    if "jobs" in found:
-        by_rule = ", ".join(f"{rule} {count}" for rule, count in found["jobs_by_rule"].items())
-        console.print(f"Jobs still to run: {found['jobs']:,} ({by_rule or 'none'}).")
+    if "jobs_by_rule" in found:
+        console.print(in_words(found["jobs_by_rule"]))
 
 
-def main() -> None:
-    """Print the plan of a configuration."""
-    parser = argparse.ArgumentParser(prog="python -m dmn.pipeline.plan", description=__doc__)
-    parser.add_argument("--configfile", help="YAML file (default: the embedded demo)")
-    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="as Snakemake's --config")
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn plan`."""
+    asked.declare(parser)
     parser.add_argument(
         "--images-per-second",
         type=float,
@@ -215,26 +185,18 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON, not tables")
     parser.add_argument("--no-jobs", action="store_true", help="leave Snakemake's dry run out")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Print the plan of a configuration."""
     if arguments.images_per_second <= 0:
         raise ConfigError(f"--images-per-second is {arguments.images_per_second:g}; give above 0")
-    values = read_yaml(arguments.configfile) if arguments.configfile else {}
-    for change in arguments.changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise ConfigError(f"{change!r} is not KEY=VALUE, such as datasets='[dtd]'")
-        values = merge(values, {key: yaml.safe_load(value)})
-    config = load(values, arguments.configfile or "the defaults")
+    wanted = Asked.read(arguments.config, arguments.changes)
+    config = wanted.config()
     found = plan(config, arguments.images_per_second)
     if not arguments.no_jobs:
-        found["jobs"], found["jobs_by_rule"] = count_jobs(
-            arguments.configfile, arguments.changes, Path("Snakefile"), Path()
-        )
+        found["jobs_by_rule"] = count_jobs(wanted)
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         show(found, config.download.manual)
-
-
-if __name__ == "__main__":
-    run_main(main)

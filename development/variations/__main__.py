@@ -1,8 +1,8 @@
 """Rebuild the reports under other circumstances and compare reports/all.
 
-    python -m dmn.audit.variations --list
-    python -m dmn.audit.variations --configfile config/ci.yaml
-    python -m dmn.audit.variations --only time-zone,cpu-avx2 --start memory
+    python -m development.variations --list
+    python -m development.variations --config config/ci.yaml
+    python -m development.variations --only time-zone,cpu-avx2 --start memory
 
 Each variation runs in a folder of its own, with the sources of this checkout. `--start PHASE`
 takes the artifacts of the phases before it from the control and makes the rest. What a variation
@@ -24,14 +24,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from development.variations.circumstances import VARIATIONS, Variation
 from dmn.artifacts import write_json, write_text
-from dmn.audit.circumstances import VARIATIONS, Variation
-from dmn.audit.commands import copy_sources, environment, last_lines, snakemake
+from dmn.audit.commands import copy_sources, environment, last_lines
+from dmn.audit.comparison import PHASES
 from dmn.audit.hashes import read_manifest
-from dmn.audit.rebuild import CONFIG, PHASES, check_rebuilt, compare
+from dmn.audit.rebuild import CONFIG, check_rebuilt, compare
 from dmn.audit.records import RECORDS
 from dmn.errors import ConfigError, DataError, nearest, run_main
 from dmn.pipeline import paths
+from dmn.pipeline.run import snakemake
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def attempt(
     # an earlier one that failed was kept to be looked at
     shutil.rmtree(base / variation.name, ignore_errors=True)
     try:
-        prepare(root, work, Path(options.configfile), control, start)
+        prepare(root, work, Path(options.config), control, start)
         execute(variation, work, options.cores)
         rebuilt = compare(control, work, "all")
     except DataError as error:
@@ -142,7 +144,7 @@ def make_control(root: Path, base: Path, options: argparse.Namespace) -> Path:
     if not (control / paths.MANIFEST).is_file():
         if control.exists():
             shutil.rmtree(control)
-        prepare(root, control, Path(options.configfile), None, PHASES[0])
+        prepare(root, control, Path(options.config), None, PHASES[0])
         execute(Variation("control", "as it is"), control, options.cores)
     read_manifest(control)
     return control
@@ -178,13 +180,15 @@ def chosen(names: str | None) -> list[Variation]:
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     top = argparse.ArgumentParser(
-        prog="python -m dmn.audit.variations",
+        prog="python -m development.variations",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--list", action="store_true", help="name the variations and stop")
     top.add_argument("--only", metavar="NAME,...", help="run these (default: all)")
-    top.add_argument("--configfile", default="config/ci.yaml", help="default: %(default)s")
+    top.add_argument(
+        "--config", metavar="FILE", default="config/ci.yaml", help="default: %(default)s"
+    )
     top.add_argument("--start", choices=PHASES, default=PHASES[0], help="first phase to vary")
     top.add_argument("--cores", type=int, default=2, help="jobs at once (default %(default)s)")
     top.add_argument("--work", metavar="FOLDER", help="keep the control here, to be used again")

@@ -1,0 +1,1 @@
+"""What the developers of dmn-repro run; not installed."""

@@ -1,0 +1,1 @@
+"""The reports under other circumstances: times, places, processors."""

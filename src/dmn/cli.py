@@ -1,0 +1,114 @@
+"""The one command, `dmn`: a table of what it can do; a command is imported when it is asked for.
+
+A command is a module with `main(arguments)` and, where it has options, `declare(parser)`; the
+module's docstring is its help. `dmn --help` reads the table alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from dmn.errors import run_main
+
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of help, the module that does it, and the commands below it."""
+
+    help: str
+    module: str = ""
+    commands: Mapping[str, Command] = field(default_factory=dict)
+
+
+BENCHMARKS = {
+    "stream": Command("the exact stream against the plain loop", "dmn.bench.stream"),
+    "extraction": Command("how busy extraction keeps the encoder", "dmn.bench.extraction"),
+    "warm": Command("compile the loops once (make setup does)", "dmn.bench.warm"),
+}
+AUDITS = {
+    "lineage": Command("what made a file, back to the data", "dmn.audit.lineage"),
+    "crate": Command("the run as a Workflow Run RO-Crate", "dmn.audit.crate"),
+    "timeless": Command("take the clock out of Snakemake's records", "dmn.audit.timeless"),
+}
+COMMANDS = {
+    "run": Command("make all reports, or the files that are named", "dmn.pipeline.run"),
+    "plan": Command("what a run will download, store, compute and run", "dmn.pipeline.plan"),
+    "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
+    "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
+    "compare": Command("where two runs differ first", "dmn.audit.comparison"),
+    "bench": Command("measure the speed of this machine", commands=BENCHMARKS),
+}
+
+
+def build(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser; only commands that stand in `words` are declared whole (None: all)."""
+    top = argparse.ArgumentParser(prog="dmn", description="Dual Memory Networks (CVPR 2024).")
+    below = _add(top, Command("", commands=COMMANDS), words)
+    shell = below.add_parser(
+        "completion",
+        help="print the completion script of a shell",
+        description=complete.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shell.add_argument("shell", choices=SHELLS, help="the shell's name")
+    shell.set_defaults(main=complete)
+    return top
+
+
+def _add(parser: argparse.ArgumentParser, command: Command, words: Sequence[str] | None) -> Any:
+    """Declare a command with all below it; return what more commands can be added to."""
+    if command.module:
+        module = import_module(command.module)
+        parser.description = module.__doc__
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        if hasattr(module, "declare"):
+            module.declare(parser)
+        parser.set_defaults(main=module.main)
+    if not command.commands:
+        return None
+    below = parser.add_subparsers(
+        title="commands",
+        metavar="[COMMAND]" if command.module else "COMMAND",
+        required=not command.module,
+    )
+    for name, inner in command.commands.items():
+        own = below.add_parser(name, help=inner.help, description=f"{inner.help}.")
+        # nobody asked for it: its line of help is enough
+        if words is None or name in words:
+            _add(own, inner, words)
+    return below
+
+
+def complete(arguments: argparse.Namespace) -> None:
+    """Print a completion script: of all commands, options and choices, and of file names.
+
+    dmn completion bash > ~/.local/share/bash-completion/completions/dmn
+    """
+    import shtab
+
+    parser = build()
+    _complete_files(parser, {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY})
+    sys.stdout.write(shtab.complete(parser, arguments.shell) + "\n")
+
+
+def _complete_files(parser: argparse.ArgumentParser, kinds: Mapping[str, Any]) -> None:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                _complete_files(inner, kinds)
+        elif isinstance(action.metavar, str) and action.metavar in kinds:
+            action.complete = kinds[action.metavar]  # type: ignore[attr-defined]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run one command line; without words, the process's own."""
+    words = sys.argv[1:] if words is None else words
+    arguments = build(words).parse_args(words)
+    run_main(lambda: arguments.main(arguments))

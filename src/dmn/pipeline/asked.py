@@ -1,0 +1,84 @@
+"""What a command line asks for: a configuration file, and changes to some of its keys."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import yaml
+
+from dmn.config import Config, load
+from dmn.errors import ConfigError
+from dmn.schema import merge, read_yaml
+
+CONFIG_HELP = "YAML file over the defaults, which are the embedded demo"
+# a file name may hold "=" too, but behind a folder
+CHANGE = re.compile(r"[A-Za-z_][\w.-]*=")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add `--config` and KEY=VALUE to a command."""
+    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    parser.add_argument(
+        "changes",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="change a key, such as datasets='[dtd]' or seeds.split='[0-2, 3]'",
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A configuration file, or none, and what is laid over it."""
+
+    file: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: str | None, words: Sequence[str]) -> Asked:
+        """Return what `--config` and the KEY=VALUE words ask for; ConfigError for other words."""
+        return cls(file, reduce(merge, map(_change, words), {}))
+
+    def config(self) -> Config:
+        """Return the configuration that is asked for, checked."""
+        values = read_yaml(self.file) if self.file else {}
+        return load(merge(values, self.changes), self.file or "the command line")
+
+    def options(self) -> list[str]:
+        """Return the same for Snakemake."""
+        options = ["--configfile", self.file] if self.file else []
+        if self.changes:
+            options += [
+                "--config",
+                *(f"{k}={json.dumps(v, default=str)}" for k, v in self.changes.items()),
+            ]
+        return options
+
+
+def _change(word: str) -> dict[str, Any]:
+    """Return `a.b=VALUE` as a nested mapping."""
+    place, equals, text = word.partition("=")
+    if not equals or not CHANGE.match(word):
+        raise ConfigError(f"{word!r} is not KEY=VALUE, such as datasets='[dtd]'")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of {word!r} is not YAML: {error}") from None
+    if None in _leaves(value):
+        # Snakemake would read the word "null"
+        raise ConfigError(f"{word!r} has no value; write null into a file for --config")
+    for key in reversed(place.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    yield from (leaf for item in inner for leaf in _leaves(item))
+    if not isinstance(value, dict | list):
+        yield value

@@ -1,0 +1,136 @@
+"""The front of Snakemake: what is asked for, what is shown of a run, and how it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from snakemake.cli import parse_config
+
+from dmn.config import load
+from dmn.errors import ArtifactError, ConfigError
+from dmn.pipeline.asked import CHANGE, Asked
+from dmn.pipeline.run import count_jobs, follow, in_words, job_counts, make, reason
+
+SAID = """\
+Building DAG of jobs...
+Job stats:
+job      count
+-----  -------
+shots        2
+page         1
+total        3
+
+Select jobs to execute...
+Execute 2 jobs...
+[Thu Nov 26 15:07:02 2026]
+Job 4: Draw the shots of digits, split seed 0
+Reason: Missing output files: a
+[Thu Nov 26 15:07:03 2026]
+Finished jobid: 4 (Rule: shots)
+1 of 3 steps (33%) done
+[Thu Nov 26 15:07:03 2026]
+Job 8: Write the page
+Error in rule page:
+    message: None
+    log: logs/page.log (check log file(s) for error details)
+Logfile logs/page.log:
+================================================================================
+Job 9: this line is the log's own
+
+error: nothing to show
+================================================================================
+Shutting down, this might take some time.
+"""
+
+
+def test_a_run_is_one_line_a_job_and_the_log_of_what_failed() -> None:
+    assert list(follow(SAID.splitlines(keepends=True))) == [
+        "0/3  Draw the shots of digits, split seed 0",
+        "1/3  Write the page",
+        "failed; logs/page.log says:",
+        "  Job 9: this line is the log's own",
+        "  ",
+        "  error: nothing to show",
+    ]
+
+
+def test_a_run_without_jobs_says_so() -> None:
+    line = "Nothing to be done (all requested files are present and up to date)."
+    assert list(follow(["Building DAG of jobs...\n", line + "\n"])) == [line]
+
+
+def test_jobs_are_counted_by_rule() -> None:
+    assert job_counts(SAID) == {"shots": 2, "page": 1}
+    assert in_words(job_counts(SAID)) == "Jobs still to run: 3 (shots 2, page 1)."
+
+
+def test_the_reason_is_found_among_snakemakes_lines() -> None:
+    said = 'Using profile x\nWorkflowError in file "common.smk", line 27:\nshots.0 = 0: too few\n'
+    assert reason(said) == 'WorkflowError in file "common.smk", line 27: shots.0 = 0: too few'
+    assert reason("a\nb\n") == "b"
+
+
+def test_snakemake_reads_the_same_changes() -> None:
+    words = ["seeds.split=[0-2]", "seeds.order=[7-9]", "datasets=[digits]", "views.flip=true"]
+    asked = Asked.read("config/ci.yaml", [*words, "download.timeout=2.5"])
+    file, path, config, *pairs = asked.options()
+    assert (file, path, config) == ("--configfile", "config/ci.yaml", "--config")
+    assert load(parse_config(pairs)) == load(dict(asked.changes))
+    assert asked.changes["seeds"] == {"split": ["0-2"], "order": ["7-9"]}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("datasets", "'datasets' is not KEY=VALUE"),
+        ("seeds={split: [", "the value of .* is not YAML"),
+        ("download={mirror: null}", "write null into a file for --config"),
+        ("download.mirror=", "write null into a file for --config"),
+    ],
+)
+def test_a_word_that_changes_nothing_is_refused(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Asked.read(None, [word])
+
+
+def test_files_are_told_from_changes_by_their_folder() -> None:
+    assert CHANGE.match("seeds.split=[0]")
+    assert not CHANGE.match("data/splits/digits/split=0.json")
+    assert not CHANGE.match("reports/all")
+
+
+SNAKEFILE = """
+rule good:
+    output: "good"
+    message: "Make good"
+    shell: "touch {output}"
+
+rule bad:
+    input: "good"
+    output: "bad"
+    log: "bad.log"
+    message: "Make bad"
+    shell: "echo 'error: it is bad' > {log}; exit 3"
+"""
+
+
+def test_a_real_run_shows_its_jobs_and_why_one_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    monkeypatch.chdir(tmp_path)
+    assert count_jobs(Asked(), ["bad"]) == {"good": 1, "bad": 1}
+    with pytest.raises(ConfigError, match="cannot plan this configuration: .*No rule to produce"):
+        make(["worse"], Asked(), "1")
+    options = ["--show-failed-logs"]
+    with pytest.raises(ArtifactError, match="the workflow did not make bad: see above"):
+        make(["bad"], Asked(), "1", options)
+    assert capfd.readouterr().err.splitlines() == [
+        "0/2  Make good",
+        "1/2  Make bad",
+        "failed; bad.log says:",
+        "  error: it is bad",
+    ]
+    make(["good"], Asked(), "1", options)
+    assert capfd.readouterr().err.startswith("Nothing to be done")
