@@ -1,223 +1,240 @@
-"""Features made elsewhere: one file per split, or a folder as Tip-Adapter's program writes it.
+"""Features made elsewhere, checked and in one form: unit norm, float16, labels from 0.
 
-A split's file is safetensors or npz with `features` [N, V, D] (or [N, D]: one view), `labels` [N]
-and, if known, `class_names` [C] and `ids` [N]; the text features' file has `features` [C, D].
-No pickle is loaded: npz without objects, .pt with tensors only.
+Every check names file, array and value. What is half precision and of unit norm stays as it is,
+bit for bit; rows that are not of unit norm are normalised in float64.
 """
 
 from __future__ import annotations
 
-import zipfile
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dmn.datasets.formats.arrays import Lazy
+from dmn.datasets.splits import class_label_name
 from dmn.errors import FeatureError
 
 UNIT_TOLERANCE = 2e-3
 ROWS_AT_ONCE = 4096
-SUFFIXES = (".safetensors", ".npz")
+# from the axes that a format gives to [N, V, D], for arrays of numpy's and of torch's
+ARRANGE: dict[str, Callable[[Any], Any]] = {
+    "N D": lambda a: a[:, None],
+    "N V D": lambda a: a,
+    "D N": lambda a: a.T[:, None],
+    "V N D": lambda a: a.swapaxes(0, 1),
+    "C K D": lambda a: a.reshape(-1, 1, a.shape[-1]),
+}
+
+
+def image_features(stored: Lazy, axes: str, source: Path) -> Lazy:
+    """Return image features as [N, V, D], not read yet; one view may leave V out.
+
+    `axes` are those of the file, alternatives for other numbers of axes after a bar. FeatureError
+    where they do not fit.
+    """
+    if not stored.dtype.startswith(("float", "bfloat")):
+        raise FeatureError(f"{source}: features are {stored.words}, not floating point")
+    fitting = [form for form in axes.split("|") if len(form.split()) == len(stored.shape)]
+    if not fitting or 0 in stored.shape:
+        wanted = " or ".join(f"[{', '.join(form.split())}]" for form in axes.split("|"))
+        raise FeatureError(f"{source}: features are {stored.words}; they must be {wanted}")
+    arrange = ARRANGE[fitting[0]]
+    # strides of nothing tell the shape without reading
+    shape = arrange(np.broadcast_to(np.empty((), np.int8), stored.shape)).shape
+    return stored.arranged(shape, arrange)
+
+
+def image_labels(stored: Lazy, count: int, classes: int | None, first: int, source: Path) -> Any:
+    """Return labels [N] from 0 (int64) of integers, whole numbers or one-hot rows.
+
+    `count` is N, `classes` C where it is known, `first` what the file calls the first class.
+    """
+    labels = stored.read()
+    if labels.ndim > 1 and labels.size != count:
+        labels = _one_hot(labels.reshape(-1, labels.shape[-1]), classes, source)
+        first = 0
+    labels = labels.reshape(-1)
+    whole = labels.dtype.kind == "f" and bool(np.all(labels == np.round(labels)))
+    if (labels.dtype.kind not in "iu" and not whole) or labels.shape != (count,):
+        raise FeatureError(
+            f"{source}: labels are {stored.words}; they must be integers [{count}], or one-hot"
+        )
+    labels = labels.astype(np.int64) - first
+    _check_range(labels, classes, source)
+    return labels
+
+
+def _one_hot(rows: np.ndarray, classes: int | None, source: Path) -> np.ndarray:
+    labels = rows.argmax(axis=1)
+    right = (rows.sum(axis=1) == 1) & (rows[np.arange(len(rows)), labels] == 1)
+    if not right.all() or (classes is not None and rows.shape[1] != classes):
+        row = int(np.argmin(right))
+        raise FeatureError(
+            f"{source}: labels are [{', '.join(map(str, rows.shape))}]; they must be integers or "
+            f"one-hot with {classes or 'C'} classes (row {row} sums to {rows[row].sum():g})"
+        )
+    return labels
+
+
+def _check_range(labels: np.ndarray, classes: int | None, source: Path) -> None:
+    limit = classes if classes is not None else int(labels.max(initial=0)) + 1
+    wrong = (labels < 0) | (labels >= limit)
+    if not wrong.any():
+        return
+    if classes is not None and labels.min() == 1 and labels.max() == classes:
+        raise FeatureError(
+            f"{source}: labels run from 1 to {classes}, so they count from 1; set "
+            "features: {first_label: 1} in the registry entry"
+        )
+    row = int(np.argmax(wrong))
+    raise FeatureError(f"{source}: label {labels[row]} of row {row} must be 0 to {limit - 1}")
+
+
+def text_axes(shape: tuple[int, ...], dimension: int, axes: str, source: Path) -> str:
+    """Return `C D` or `D C` for text features of this shape; the images' D tells them apart.
+
+    FeatureError where neither axis is D, or both are and the form does not say `axes`.
+    """
+    if len(shape) != 2:
+        shown = ", ".join(map(str, shape))
+        raise FeatureError(f"{source}: text features are [{shown}]; they must be [C, D] or [D, C]")
+    if shape[0] == shape[1] == dimension:
+        if axes:
+            return axes
+        raise FeatureError(
+            f"{source}: text features are [{shape[0]}, {shape[1]}], as many classes as dimensions, "
+            "so [C, D] cannot be told from [D, C]; set features: {text_axes: C D} or D C in the "
+            "registry entry"
+        )
+    if dimension not in shape:
+        raise FeatureError(
+            f"{source}: text features are [{shape[0]}, {shape[1]}] and image features have "
+            f"D={dimension}: feature dimensions differ; use one encoder for all"
+        )
+    return "C D" if shape[1] == dimension else "D C"
 
 
 @dataclass(frozen=True)
-class FeatureSet:
-    """Features [N, V, D] (float16, unit norm), labels [N] (int64), and what was done to them."""
+class Taken:
+    """Rows of image features or text: float16, unit norm; and what was done to them, in words."""
 
     features: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def read_split_features(path: Path, classes: int | None = None) -> FeatureSet:
-    """Read one split's file; FeatureError names file, array and value for anything unusable.
-
-    `classes` is C where it is known; else the labels' greatest value tells it.
-    """
-    arrays = _read_arrays(path)
-    features = _views(_array(arrays, "features", path), path)
-    labels = _labels(_array(arrays, "labels", path), len(features), path)
-    names = tuple(str(name) for name in arrays.get("class_names", ()))
-    if names and classes is not None and len(names) != classes:
-        raise FeatureError(f"{path} has {len(names)} class_names; {classes} classes are expected")
-    _check_range(labels, classes or len(names) or None, path)
-    _check_ids(arrays.get("ids"), len(features), path)
-    unit, notes = unit_norm(features, path)
-    return FeatureSet(unit, labels, names, notes)
-
-
-def read_text_features(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read text features [C, D] (float16, unit norm) and notes on what was done to them."""
-    arrays = _read_arrays(path)
-    text = _array(arrays, "features", path)
-    if text.ndim != 2:
-        raise FeatureError(f"{path}: text features are {_shape(text)}; they must be [C, D]")
-    return unit_norm(text, path)
-
-
-def read_tip_adapter(folder: Path, shots: int) -> dict[str, FeatureSet]:
-    """Read a Tip-Adapter cache folder: `test`, `val` and, as `train`, the keys and values.
-
-    Keys are [D, N] and values one-hot [N, C]; the other features are [N, D].
-    """
-    keys_file, values_file = folder / f"keys_{shots}shots.pt", folder / f"values_{shots}shots.pt"
-    values = _tensor(values_file)
-    if values.ndim != 2 or not np.array_equal(np.eye(values.shape[1])[values.argmax(1)], values):
-        raise FeatureError(f"{values_file} is {_shape(values)}; it must be one-hot [N, C]")
-    classes = values.shape[1]
-    keys = _tensor(keys_file)
-    if keys.ndim != 2 or keys.shape[1] != len(values):
-        raise FeatureError(
-            f"{keys_file} is {_shape(keys)}; for {_shape(values)} values it must be "
-            f"[D, {len(values)}]"
-        )
-    unit, notes = unit_norm(_views(np.ascontiguousarray(keys.T), keys_file), keys_file)
-    sets = {"train": FeatureSet(unit, values.argmax(1).astype(np.int64), (), notes)}
-    for part in ("val", "test"):
-        path = folder / f"{part}_f.pt"
-        features = _views(_tensor(path), path)
-        labels = _labels(_tensor(folder / f"{part}_l.pt"), len(features), path)
-        _check_range(labels, classes, folder / f"{part}_l.pt")
-        unit, notes = unit_norm(features, path)
-        sets[part] = FeatureSet(unit, labels, (), notes)
-    check_dimensions({part: found.features for part, found in sets.items()}, folder)
-    return sets
-
-
-def check_dimensions(features: Mapping[str, np.ndarray], source: Path) -> None:
-    """Refuse feature sets of one data set whose D differ."""
-    found = {name: array.shape[-1] for name, array in features.items()}
-    if len(set(found.values())) > 1:
-        raise FeatureError(f"{source}: feature dimensions differ: {found}; use one encoder for all")
-
-
-def unit_norm(features: np.ndarray, source: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return float16 features of unit norm and a note if they had to be normalised.
+def unit_rows(stored: Lazy, source: Path, rows: np.ndarray | None = None) -> Taken:
+    """Read some rows, all by default, once: float16, unit norm along the last axis.
 
     FeatureError for values that are not finite and for vectors of length zero.
     """
-    norms = np.empty(features.shape[:-1])
-    for start in range(0, len(features), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        norms[rows] = np.linalg.norm(features[rows].astype(np.float64), axis=-1)
+    count = stored.shape[0] if rows is None else len(rows)
+    unit = np.empty((count, *stored.shape[1:]), np.float16)
+    lengths: list[np.ndarray] = []
+    for start in range(0, count, ROWS_AT_ONCE):
+        place = slice(start, min(start + ROWS_AT_ONCE, count))
+        wanted = place if rows is None else rows[place]
+        part = stored.read(wanted)
+        norms = np.linalg.norm(part.astype(np.float64), axis=-1)
+        _check_norms(norms, np.arange(count)[place] if rows is None else rows[place], source)
+        other = np.abs(norms - 1) > UNIT_TOLERANCE
+        with np.errstate(over="ignore"):
+            unit[place] = part
+        unit[place][other] = part[other].astype(np.float64) / norms[other][:, None]
+        lengths.append(norms[other].reshape(-1))
+    changed = np.concatenate(lengths) if lengths else np.empty(0)
+    if not len(changed):
+        return Taken(unit)
+    span = f"{changed.min():.3g} to {changed.max():.3g}"
+    note = f"{source}: {len(changed)} vectors had lengths {span}, normalised to 1"
+    return Taken(unit, (note,))
+
+
+def _check_norms(norms: np.ndarray, rows: np.ndarray, source: Path) -> None:
     for problem, bad in (("not finite", ~np.isfinite(norms)), ("zero", norms == 0)):
         if bad.any():
-            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            first = np.argwhere(bad)[0]
+            place = [int(rows[first[0]]), *map(int, first[1:])]
             raise FeatureError(
-                f"{source}: the feature at {list(first)} is {problem} ({int(bad.sum())} such); "
+                f"{source}: the feature at {place} is {problem} ({int(bad.sum())} such); "
                 "extract it again"
             )
-    furthest = float(np.abs(norms - 1).max(initial=0.0))
-    if furthest <= UNIT_TOLERANCE:
-        return features.astype(np.float16), ()
-    unit = np.empty(features.shape, np.float16)
-    for start in range(0, len(features), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        unit[rows] = features[rows].astype(np.float64) / norms[rows][..., None]
-    lengths = f"{norms.min():.3g} to {norms.max():.3g}"
-    return unit, (f"{source}: lengths were {lengths}, normalised to 1",)
 
 
-def _read_arrays(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    raise FeatureError(f"{path}: features are read from {' or '.join(SUFFIXES)}, not this form")
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from dmn.artifacts import read_tensor_metadata, read_tensors
-
-    arrays: dict[str, Any] = dict(read_tensors(path))
-    facts = read_tensor_metadata(path)
-    return {**{key: facts[key] for key in ("class_names", "ids") if key in facts}, **arrays}
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
+def class_names(names: Sequence[Any] | None, source: Path) -> tuple[str, ...]:
+    """Return class names as prompts write them: text, composed, spaces for underscores."""
+    if names is None:
+        return ()
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except FileNotFoundError:
-        raise FeatureError(f"cannot read {path}: no such file; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise FeatureError(f"{path} is not an npz of plain arrays ({error})") from None
+        plain = [n.decode("utf-8") if isinstance(n, bytes) else str(n) for n in names]
+    except UnicodeDecodeError as error:
+        raise FeatureError(f"{source}: class_names are no UTF-8 ({error})") from None
+    return tuple(unicodedata.normalize("NFC", class_label_name(name)) for name in plain)
 
 
-def _tensor(path: Path) -> np.ndarray:
-    """Read one tensor of a .pt file; anything but tensors is refused unread."""
-    import pickle
+def class_order(
+    names: Sequence[str], expected: Sequence[str], source: Path, reference: object
+) -> np.ndarray | None:
+    """Return for each class of a file its index in `expected`; None where the order is the same.
 
-    import torch
-
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FeatureError(f"cannot read {path}: no such file; check the folder") from None
-    except pickle.UnpicklingError:
+    FeatureError, naming both, where the names are others, or stand twice in another order.
+    """
+    if tuple(names) == tuple(expected):
+        return None
+    if len(names) != len(expected):
         raise FeatureError(
-            f"{path} holds more than tensors; nothing of it was run. Save the tensor alone"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise FeatureError(f"{path} is not a whole .pt file ({_first_line(error)})") from None
-    if not isinstance(value, torch.Tensor):
-        raise FeatureError(f"{path} holds {type(value).__name__}, not one tensor")
-    # numpy has no bfloat16
-    plain = value.detach().float() if value.is_floating_point() else value
-    array: np.ndarray = plain.numpy()
-    return array
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _array(arrays: Mapping[str, Any], name: str, path: Path) -> np.ndarray:
-    if name not in arrays:
-        raise FeatureError(f"{path} has no array {name!r}; it has {sorted(arrays)}")
-    array: np.ndarray = np.asarray(arrays[name])
-    return array
-
-
-def _views(features: np.ndarray, path: Path) -> np.ndarray:
-    """Return [N, V, D]; a file with one view may leave V out."""
-    if features.dtype.kind != "f":
-        raise FeatureError(f"{path}: features are {features.dtype}, not floating point")
-    if features.ndim not in (2, 3) or 0 in features.shape:
-        raise FeatureError(f"{path}: features are {_shape(features)}; they must be [N, V, D]")
-    return features[:, None] if features.ndim == 2 else features
-
-
-def _labels(labels: np.ndarray, count: int, path: Path) -> np.ndarray:
-    if labels.dtype.kind not in "iu" or labels.shape != (count,):
-        raise FeatureError(
-            f"{path}: labels are {labels.dtype} {_shape(labels)}; they must be integers [{count}]"
+            f"{source} has {len(names)} class_names; {reference} has {len(expected)} classes"
         )
-    return labels.astype(np.int64)
+    if Counter(names) != Counter(expected):
+        first = next(i for i, name in enumerate(names) if name not in expected or _more(names, i))
+        raise FeatureError(
+            f"{source} and {reference} name other classes: {names[first]!r} of {source.name} is "
+            f"not there (class {first} there is {expected[first]!r})"
+        )
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise FeatureError(
+            f"{source} and {reference} name their classes in different orders, and {twice[0]!r} "
+            "stands twice, so they cannot be put into one; write them in one order"
+        )
+    place = {name: index for index, name in enumerate(expected)}
+    return np.array([place[name] for name in names])
 
 
-def _check_range(labels: np.ndarray, classes: int | None, path: Path) -> None:
-    wrong = (labels < 0) | (labels >= (classes if classes is not None else labels.max() + 1))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        limit = f"0 to {classes - 1}" if classes is not None else "0 or more"
-        raise FeatureError(f"{path}: label {labels[row]} of row {row} must be {limit}")
+def _more(names: Sequence[str], index: int) -> bool:
+    return names[index] in names[:index]
 
 
-def _check_ids(ids: Sequence[Any] | None, count: int, path: Path) -> None:
+def check_ids(ids: Sequence[Any] | None, count: int, source: Path) -> None:
+    """Refuse image ids that are too few, too many or not unique."""
     if ids is None:
         return
     names = [str(name) for name in ids]
     if len(names) != count:
-        raise FeatureError(f"{path}: {len(names)} ids for {count} features")
+        raise FeatureError(f"{source}: {len(names)} ids for {count} features")
     if len(set(names)) < count:
-        (twice, times) = Counter(names).most_common(1)[0]
-        raise FeatureError(f"{path}: image id {twice!r} is there {times} times")
+        twice, times = Counter(names).most_common(1)[0]
+        raise FeatureError(f"{source}: image id {twice!r} is there {times} times")
 
 
-def _shape(array: np.ndarray) -> str:
-    return f"[{', '.join(str(size) for size in array.shape)}]"
+def zero_shot_accuracy(features: np.ndarray, labels: np.ndarray, text: np.ndarray) -> float:
+    """Return the share, in percent, of images whose nearest text is that of their label.
+
+    View 0 of features [N, V, D] and text [C, D], all made unit in float64; labels [N].
+    """
+    unit = _unit(text)
+    right = 0
+    for start in range(0, len(labels), ROWS_AT_ONCE):
+        place = slice(start, start + ROWS_AT_ONCE)
+        nearest = (_unit(features[place, 0]) @ unit.T).argmax(axis=1)
+        right += int((nearest == labels[place]).sum())
+    return 100 * right / len(labels)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    wide = vectors.astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=-1, keepdims=True)

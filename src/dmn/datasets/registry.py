@@ -13,11 +13,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from dmn.datasets.formats import FORMATS
 from dmn.errors import ConfigError, nearest
 from dmn.schema import Strict, merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
-FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# folders may stand before the name, for features whose folders say what they are
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 
 
 class RemoteFile(Strict):
@@ -74,6 +76,43 @@ class TrainingSetting(Strict):
     epochs: int = Field(ge=1)
 
 
+class FeatureBackbone(Strict):
+    """One encoder whose features a data set has."""
+
+    logit_scale: float | None = Field(None, gt=0, description="empty: the data set's")
+
+
+class DrawnParts(Strict):
+    """Parts drawn from one pool of rows, the same for everybody; the rest is the test part."""
+
+    seed: int = Field(0, ge=0)
+    train: int = Field(ge=1, description="rows of each class")
+    val: int = Field(0, ge=0, description="rows of each class; 0: validation from training rows")
+
+
+class FeatureFacts(Strict):
+    """How features that others extracted are read (see `dmn.datasets.formats`)."""
+
+    format: str | None = Field(None, description="empty: recognised by the names of the files")
+    backbones: Mapping[str, FeatureBackbone] = Field(
+        default_factory=dict, description="empty: those that the names of the files tell"
+    )
+    text: str | None = Field(None, description="prompt whose text is taken; empty: `text`")
+    text_axes: Literal["C D", "D C"] | None = Field(None, description="only where C equals D")
+    class_names: tuple[str, ...] = Field((), description="empty: those that the files hold")
+    first_label: int = Field(0, description="what the files call the first class: 0 or 1")
+    logit_scale: float | None = Field(
+        None, gt=0, description="of the similarities; empty: that of the files, else CLIP's 100"
+    )
+    parts: DrawnParts | None = Field(None, description="where the files are one pool of rows")
+
+    @model_validator(mode="after")
+    def _format_is_known(self) -> Self:
+        if self.format is not None and self.format not in FORMATS:
+            raise ValueError(f"no format {self.format!r}; {nearest(self.format, FORMATS)}")
+        return self
+
+
 class DatasetEntry(Strict):
     """All that is known of one data set before a byte of it is downloaded."""
 
@@ -85,6 +124,8 @@ class DatasetEntry(Strict):
     parent: str | None = Field(None, description="data set whose classes these are a subset of")
     files: Mapping[str, RemoteFile] = Field(default_factory=dict)
     layout: Layout | None = None
+    homes: tuple[str, ...] = Field((), description="addresses of files without urls: <home>/<name>")
+    features: FeatureFacts = Field(FeatureFacts(), description="of features: how they are read")
     templates: tuple[str, ...] = ("a photo of a {}.",)
     training: tuple[TrainingSetting, ...] = Field((), description="empty: zero-shot only")
     augmix: bool = Field(True, description="AugMix on the test views")
@@ -103,6 +144,9 @@ class DatasetEntry(Strict):
             raise ValueError("a data set of images needs a layout")
         if self.layout and self.layout.kind == "split_file" and not self.by_role("split"):
             raise ValueError("layout split_file needs a file with role: split")
+        named = len(self.features.class_names)
+        if named and named != self.classes:
+            raise ValueError(f"{named} class_names for {self.classes} classes")
         return self
 
     @property
@@ -125,9 +169,15 @@ class DatasetEntry(Strict):
         """Return the files with one role, in the registry's order."""
         return [file for file in self.files.values() if file.role == role]
 
+    def name_of(self, path: Path | str) -> str:
+        """Return the registry's name of a file: the longest that its path ends with."""
+        text = Path(path).as_posix()
+        found = [name for name in self.files if f"/{text}".endswith(f"/{name}")]
+        return max(found, key=len, default=Path(path).name)
+
     def served_by(self, files: Iterable[Path | str]) -> Self:
         """Return the entry with the named files alone; without its archive, a part is empty."""
-        names = {Path(file).name for file in files}
+        names = {self.name_of(file) for file in files}
         kept = {name: file for name, file in self.files.items() if name in names}
         empty: dict[str, Any] = {
             file.part: 0 for file in self.files.values() if file.part and file.name not in kept
@@ -157,7 +207,8 @@ def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
         raise ConfigError(f"data set {name!r} in {source} is {facts!r}; it needs keys and values")
     files = facts.get("files") or {}
     try:
-        named = {key: {"name": key, **(value or {})} for key, value in files.items()}
+        homes = facts.get("homes") or ()
+        named = {key: _file(key, value or {}, homes) for key, value in files.items()}
         return DatasetEntry.model_validate({"name": name, **facts, "files": named})
     except ValidationError as error:
         first = error.errors()[0]
@@ -168,6 +219,12 @@ def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
         raise ConfigError(
             f"data set {name!r} in {source}: files is a mapping of file names to their facts"
         ) from None
+
+
+def _file(name: str, facts: Mapping[str, Any], homes: Iterable[str]) -> dict[str, Any]:
+    """Return a file's facts with its name, and its addresses where it has none of its own."""
+    urls = [f"{home.rstrip('/')}/{name}" for home in homes]
+    return {"name": name, "role": "archive", "urls": urls, **facts}
 
 
 @cache
