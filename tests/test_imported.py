@@ -14,7 +14,7 @@ import yaml
 
 from dmn.artifacts import read_rows, read_tensor_metadata, read_tensors, write_json
 from dmn.config import Config, load
-from dmn.datasets.imported import read_imported_split, read_parts, read_text
+from dmn.datasets.imported import ImportedFeatures, read_imported_split
 from dmn.datasets.registry import DatasetEntry, load_registry
 from dmn.errors import ConfigError, DataError, FeatureError
 from dmn.pipeline.targets import Targets
@@ -93,7 +93,7 @@ def test_a_split_is_read_from_the_rows_of_feature_files(tmp_path: Path, writer) 
     assert {part: len(split.part(part)) for part in ROWS} == ROWS
     assert split.test[4] == ("test/0000004", 1)
     assert split.classes == ("class 0", "class 1", "class 2")
-    assert read_text(entry, files).shape == (CLASSES, DIMENSION)
+    assert ImportedFeatures(entry, files, "").text().features.shape == (CLASSES, DIMENSION)
 
 
 def test_features_without_training_images_are_zero_shot_only(tmp_path: Path) -> None:
@@ -106,29 +106,33 @@ def test_features_without_training_images_are_zero_shot_only(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [("text", "has no text features among .*add text.safetensors"), ("test", "no test features")],
+    [("text", "has no text features among .*add text.npz"), ("test", "no test features")],
 )
 def test_a_missing_file_is_asked_for(tmp_path: Path, missing: str, message: str) -> None:
-    parts = {name: value for name, value in make_features().items() if name != missing}
+    parts = {name: value for name, value in make_features().items() if name not in (missing, "val")}
     entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
     with pytest.raises(DataError, match=message):
-        read_parts(entry, files)
+        ImportedFeatures(entry, files, "").text()
 
 
-def test_text_of_another_encoder_is_refused(tmp_path: Path) -> None:
-    parts = make_features()
-    parts["text"]["features"] = parts["text"]["features"][:, :-1]
+def test_validation_images_are_the_test_images_where_no_others_are(tmp_path: Path) -> None:
+    parts = {name: value for name, value in make_features().items() if name != "test"}
     entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
-    with pytest.raises(FeatureError, match="dimensions differ"):
-        read_parts(entry, files)
+    split = read_imported_split(entry, files)
+    assert (len(split.train), len(split.val), len(split.test)) == (15, 0, ROWS["val"])
 
 
-def test_text_of_other_classes_is_refused(tmp_path: Path) -> None:
-    parts = make_features()
-    parts["text"]["features"] = parts["text"]["features"][:-1]
-    entry, files = make_entry(tmp_path, write_npz(tmp_path, parts))
-    with pytest.raises(DataError, match="has 2 classes; the registry says 3"):
-        read_text(entry, files)
+def test_backbones_of_other_images_are_not_shown_side_by_side(tmp_path: Path) -> None:
+    for backbone, seed in (("a", 0), ("b", 1)):
+        parts = make_features(seed)
+        parts["test"]["labels"] = np.roll(parts["test"]["labels"], seed)
+        write_npz(tmp_path / backbone, parts)
+    names = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.npz"))
+    entry, files = make_entry(tmp_path, names)
+    with pytest.raises(FeatureError, match="b/test.npz: the test labels are not those of the oth"):
+        read_imported_split(entry, files)
+    with pytest.raises(DataError, match="mine has no features of backbone 'c'; known: a, b"):
+        ImportedFeatures(entry, files, "c")
 
 
 def test_features_of_one_encoder_do_not_serve_two_backbones(tmp_path: Path) -> None:

@@ -104,7 +104,6 @@ def test_bad_text_is_refused_with_a_reason(text: Any, words: str) -> None:
     [
         (torch.ones(5), "views has shape"),
         (torch.ones(5, 2, 3), "3 feature dimensions and text has 4"),
-        (torch.ones(5, 2, 4), "view_share 0.1 of V=2 views keeps none"),
         (torch.full((5, 10, 4), float("nan")), "views: the vector at N=0, V=0 has NaN"),
     ],
 )

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from dmn.datasets.formats.choice import backbone_files
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ConfigError
 
@@ -19,7 +20,47 @@ def registry():
 
 
 def test_registry_holds_the_papers_data_sets_and_the_digits(registry):
-    assert sorted(registry) == sorted([*PAPER, "digits"])
+    assert sorted(registry) == sorted([*PAPER, "digits", "whu_rs19"])
+
+
+def test_the_satellite_features_are_pinned_and_checked_file_by_file(registry):
+    entry = registry["whu_rs19"]
+    assert entry.licence.startswith("MIT")
+    assert "arXiv:2409.00698" in entry.citation
+    assert len(backbone_files(entry)) == 11
+    for file in entry.files.values():
+        assert file.sha256
+        assert file.bytes
+        assert len(file.urls) == 2
+        assert all("a766b4d94314b96f73d51505ddff0697af3f5d00" in url for url in file.urls)
+
+
+def test_files_without_addresses_are_looked_for_at_the_homes(tmp_path: Path):
+    path = tmp_path / "registry.yaml"
+    path.write_text(
+        "datasets: {mine: {title: Mine, kind: features, classes: 3, homes: ['https://a.b/c/'],"
+        " files: {RN50/test.npz: , text.npz: {urls: ['https://d.e/text.npz']}}}}"
+    )
+    files = load_registry(path)["mine"].files
+    assert files["RN50/test.npz"].urls == ("https://a.b/c/RN50/test.npz",)
+    assert files["text.npz"].urls == ("https://d.e/text.npz",)
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ("format: zlab", "features: .*no format 'zlab'; did you mean 'zlap'"),
+        ("class_names: [a, b]", "2 class_names for 3 classes"),
+        ("parts: {val: 3}", "features.parts.train: Field required"),
+        ("backbones: {RN50: {logit_scale: -1}}", "features.backbones.RN50.logit_scale: .*greater"),
+    ],
+)
+def test_unusable_facts_of_features_are_named(tmp_path: Path, features: str, words: str):
+    path = tmp_path / "registry.yaml"
+    facts = f"title: Mine, kind: features, classes: 3, features: {{{features}}}"
+    path.write_text(f"datasets: {{mine: {{{facts}}}}}")
+    with pytest.raises(ConfigError, match=words):
+        load_registry(path)
 
 
 @pytest.mark.parametrize("name", PAPER)

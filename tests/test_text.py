@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 
-from dmn.errors import FeatureError
 from dmn.method.checks import selected_views
 from dmn.method.products import fitting_columns, padded
 from dmn.method.projections import Projections
@@ -42,11 +41,11 @@ def test_views_of_least_entropy_are_kept_and_averaged() -> None:
 def test_the_share_of_views_is_cut_off_as_the_program_does() -> None:
     assert selected_views(32, 0.1) == 3
     assert selected_views(8, 0.4) == 3
+
+
+def test_at_least_one_view_is_kept() -> None:
     assert selected_views(1, 0.1) == 1
-    with pytest.raises(
-        FeatureError, match="V=8 views keeps none; set view_share to at least 0.125"
-    ):
-        selected_views(8, 0.1)
+    assert selected_views(8, 0.1) == 1
 
 
 def test_an_image_is_predicted_alike_in_any_company() -> None:

@@ -121,7 +121,7 @@ class PlainLoop:
     def pseudo_label(self, p_text: Tensor) -> tuple[int, Tensor]:
         """Section 3: the mean over the views of least entropy."""
         h = -(p_text * torch.log(p_text + 1e-6)).sum(dim=-1)
-        m = int(len(p_text) * self.v.view_share) if len(p_text) > 1 else 1
+        m = max(1, int(len(p_text) * self.v.view_share))
         q = p_text[h.argsort(stable=True)[:m]].mean(dim=0)
         return int(q.argmax()), -(q * torch.log(q + 1e-8)).sum()
 

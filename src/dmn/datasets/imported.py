@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dmn.datasets.formats.arrays import Contents, Lazy, open_arrays
-from dmn.datasets.formats.choice import chosen_text, files_of
-from dmn.datasets.formats.rules import Stored
+from dmn.datasets.formats.choice import backbone_files, chosen_text, files_of
+from dmn.datasets.formats.rules import TESTED, Stored
 from dmn.datasets.precomputed import (
     Taken,
     check_ids,
@@ -33,7 +33,6 @@ from dmn.randomness import generator
 
 # released CLIP models end at this scale, and shared caches do not store theirs
 CLIP_LOGIT_SCALE = 100.0
-POOL = "all"
 
 
 def image_id(part: str, row: int) -> str:
@@ -87,13 +86,9 @@ class ImportedFeatures:
 
     def _pools(self) -> list[str]:
         """Return the stored parts that are among the given files."""
-        stored = self.files.features, self.files.labels
-        parts = [p for p in self.files.parts if all(s[p].file in self.paths for s in stored)]
-        if not {"test", "val", POOL} & set(parts):
-            raise DataError(
-                f"{self.entry.name} has no test features; add test.safetensors or test.npz, with "
-                "`features` and `labels`, to its files"
-            )
+        parts = self.files.parts_in(self.paths)
+        if not self.files.tested_in(self.paths):
+            raise _no_test(self.entry)
         return parts
 
     def contents(self, stored: Stored) -> Contents:
@@ -183,7 +178,7 @@ class ImportedFeatures:
             return self._drawn(self.pools[0], drawn.seed, {"train": drawn.train, "val": drawn.val})
         named = {pool: pool for pool in self.pools}
         if "test" not in named:
-            named["test"] = named.pop(POOL, None) or named.pop("val")
+            named["test"] = named.pop(next(pool for pool in TESTED if pool in named))
         return {
             part: (pool, np.arange(self.features[pool].shape[0])) for part, pool in named.items()
         }
@@ -278,15 +273,27 @@ class ImportedFeatures:
 
     def _present(self, *first: Stored) -> list[Stored]:
         """Return what is stored in the given files, each file once: `first`, then test images."""
-        pools = sorted(self.pools, key=("test", POOL, "val", "train").index)
+        pools = sorted(self.pools, key=(*TESTED, "train").index)
         every = [*first, *(self.files.features[p] for p in pools), *self.files.text.values()]
         return list({one.file: one for one in every if one.file in self.paths}.values())
 
 
-def read_imported_split(
-    entry: DatasetEntry, files: Sequence[str | Path], backbones: Sequence[str]
-) -> Split:
-    """Return the split that the feature files are, after checking that all backbones share it."""
+def _no_test(entry: DatasetEntry) -> DataError:
+    return DataError(
+        f"{entry.name} has no test features; add test.safetensors or test.npz, with `features` and "
+        "`labels`, to its files"
+    )
+
+
+def read_imported_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
+    """Return the split that the feature files are, after checking that all backbones share it.
+
+    The backbones are those whose test images are among the files.
+    """
+    names = {entry.name_of(file) for file in files}
+    backbones = [b for b, where in backbone_files(entry).items() if where.tested_in(names)]
+    if not backbones:
+        raise _no_test(entry)
     opened = [ImportedFeatures(entry, files, backbone) for backbone in backbones]
     first = next((one for one in opened if one.named), opened[0])
     split = first.split()

@@ -93,17 +93,8 @@ def check_order(order: object, count: int) -> np.ndarray:
 
 
 def selected_views(views: int, share: float) -> int:
-    """Return how many of V views are kept: int(V * share), at least 1 (method.md, section 3).
-
-    A single view leaves nothing to select and is kept. Raises FeatureError where none would be.
-    """
-    kept = 1 if views == 1 else int(views * share)
-    if kept < 1:
-        raise FeatureError(
-            f"view_share {share} of V={views} views keeps none; "
-            f"set view_share to at least {1 / max(views, 1):g}"
-        )
-    return kept
+    """Return how many of V views are kept: int(V * share), at least 1 (method.md, section 3)."""
+    return max(1, int(views * share))
 
 
 def check_length(length: object) -> int | None:

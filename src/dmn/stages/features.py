@@ -23,8 +23,7 @@ from dmn.config import Config, from_argument
 from dmn.datasets.archives import ImageArchive
 from dmn.datasets.corruptions import corrupt
 from dmn.datasets.images import open_images
-from dmn.datasets.imported import image_id, read_parts, read_text
-from dmn.datasets.precomputed import FeatureSet
+from dmn.datasets.imported import ImportedFeatures, Rows
 from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
 from dmn.datasets.splits import Split
 from dmn.encoders.clip import Encoder, load_encoder
@@ -35,8 +34,6 @@ from dmn.randomness import generator
 from dmn.stages.arguments import add_files, add_settings, command
 
 Images = Sequence[tuple[str, int]]
-# released CLIP models end at this scale, and shared caches do not store theirs
-IMPORTED_LOGIT_SCALE = 100.0
 
 
 class Source:
@@ -144,24 +141,25 @@ def from_images(arguments: argparse.Namespace, config: Config, entry: DatasetEnt
 
 def write_imported(arguments: argparse.Namespace, entry: DatasetEntry) -> None:
     """Write published features in the pipeline's form; they are checked while they are read."""
-    parts = read_parts(entry, arguments.files)
+    opened = ImportedFeatures(entry, arguments.files, arguments.backbone or "")
     if arguments.action == "import":
-        facts = {"logit_scale": IMPORTED_LOGIT_SCALE, "prompts": "imported"}
-        write_tensors(arguments.text, {"text": read_text(entry, arguments.files)}, facts)
-        write_rows_of(parts["test"], "test", range(len(parts["test"].labels)), arguments.test)
+        text, test = opened.text(), opened.rows("test")
+        facts = {"logit_scale": text.logit_scale, "prompts": f"imported: {text.prompt}"}
+        write_tensors(arguments.text, {"text": text.features}, facts)
+        write_images(test, arguments.test)
         return
-    positions, rows, order, pool = drawn_rows(read_json(arguments.shots))
-    write_rows_of(parts["train"], "train", positions, arguments.train, rows=rows)
-    write_rows_of(parts[pool], pool, order, arguments.val)
+    positions, rows, order, part = drawn_rows(read_json(arguments.shots))
+    train, val = opened.rows("train", positions), opened.rows(part, order)
+    write_images(train, arguments.train, rows=rows)
+    write_images(val, arguments.val)
 
 
-def write_rows_of(
-    part: FeatureSet, name: str, positions: Sequence[int], out: str, **facts: Any
-) -> None:
-    """Write the features at `positions` of one part."""
-    chosen = np.array(positions, dtype=np.int64)
-    facts["ids"] = [image_id(name, row) for row in chosen.tolist()]
-    write_tensors(out, {"views": part.features[chosen], "labels": part.labels[chosen]}, facts)
+def write_images(images: Rows, out: str, **facts: Any) -> None:
+    """Write imported features of some images, and say what was done to them."""
+    for note in images.notes:
+        logging.getLogger(__name__).info(note)
+    facts["ids"] = images.ids
+    write_tensors(out, {"views": images.features, "labels": images.labels}, facts)
 
 
 def main() -> None:

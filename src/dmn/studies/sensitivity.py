@@ -98,9 +98,7 @@ def _view_trials(data: StudyData, config: Config, options: Options, cell: Cell) 
     cached = data.test.views.shape[1]
     for views in options.views:
         if views <= cached:
-            # few views: the share that leaves one of them, as the configured one would leave none
-            share = max(config.model.view_share, 1 / views)
-            yield Trial("views", str(views), cell, {"views": views, "view_share": share})
+            yield Trial("views", str(views), cell, {"views": views})
     for share in options.view_share:
         if int(cached * share) >= 1:
             yield Trial("share of views kept", f"{share:g}", cell, {"view_share": share})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Lazy:
     dtype: str
     load: Callable[[], Any]
 
-    def read(self, rows: Any = slice(None)) -> np.ndarray:
+    def read(self, rows: Any = ...) -> np.ndarray:
         """Return some rows, all by default, as numpy has them: bfloat16 as float32."""
         return _plain(self.load()[rows])
 
@@ -56,11 +57,11 @@ class Contents:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def one(self, *names: str) -> Lazy:
-        """Return the array with the first name that is there, or the only array of the file."""
+        """Return the array with the first name that is there; '' means the only one."""
         for name in names:
             if name in self.arrays:
                 return self.arrays[name]
-        if len(self.arrays) == 1:
+        if "" in names and len(self.arrays) == 1:
             return next(iter(self.arrays.values()))
         raise FeatureError(
             f"{self.path} has no array {names[0]!r}; it has {sorted(self.arrays) or 'none'}"
@@ -123,7 +124,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Lazy
         raw.seek(info.header_offset)
         name, extra = np.frombuffer(raw.read(LOCAL_HEADER)[LENGTHS], "<u2").tolist()
     start = info.header_offset + LOCAL_HEADER + name + extra + head
-    order = "F" if fortran else "C"
+    order: Any = "F" if fortran else "C"
     if 0 in shape:
         return Lazy(shape, str(dtype), lambda: np.empty(shape, dtype))
     return Lazy(shape, str(dtype), lambda: np.memmap(path, dtype, "r", start, shape, order=order))
@@ -170,7 +171,8 @@ def _pt(path: Path) -> Contents:
     try:
         # files of torch before 1.6 are no archives and cannot be mapped
         mapped = zipfile.is_zipfile(path)
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings(action="ignore"):
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise FeatureError(
             f"{path} holds more than tensors{_unsafe(path)}; nothing of it was run. Save the "

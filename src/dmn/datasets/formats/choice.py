@@ -15,10 +15,7 @@ def backbone_files(entry: DatasetEntry) -> dict[str, FeatureFiles]:
     where the names are of no known form, or of several data sets.
     """
     facts = entry.features
-    if facts.format is None:
-        found = recognise(entry.files)[1]
-    else:
-        found = find(facts.format, entry.files)
+    found = find(facts.format, entry.files) if facts.format else recognise(entry.files)[1]
     if len(found) != 1:
         listed = ", ".join(sorted(found)[:8]) or "none"
         raise FeatureError(f"{entry.name}: the files are of {len(found)} data sets ({listed})")

@@ -7,7 +7,7 @@ them. Names are relative to the folder that a person drops in, with forward slas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -15,7 +15,10 @@ from typing import Literal
 from dmn.errors import FeatureError
 
 Role = Literal["features", "labels", "text"]
-PARTS = ("train", "val", "test", "all")
+POOL = "all"
+PARTS = ("train", "val", "test", POOL)
+# what are the images to test, the first that is there
+TESTED = ("test", POOL, "val")
 IMAGES = "N D|N V D"
 # a folder before the name: caches of several data sets lie side by side
 FOLDER = r"(?:(?P<dataset>.+)/)?"
@@ -75,6 +78,15 @@ class FeatureFiles:
     def parts(self) -> list[str]:
         """Return the parts that have both features and labels."""
         return [part for part in PARTS if part in self.features and part in self.labels]
+
+    def parts_in(self, names: Collection[str]) -> list[str]:
+        """Return the parts whose files are among `names`."""
+        stored = self.features, self.labels
+        return [part for part in self.parts if all(s[part].file in names for s in stored)]
+
+    def tested_in(self, names: Collection[str]) -> bool:
+        """Say whether images to test are among the files `names`."""
+        return bool(set(TESTED) & set(self.parts_in(names)))
 
     def files(self, prompt: str | None = None) -> list[str]:
         """Return the files of all parts, and of one prompt's text or of all."""
