@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dmn.datasets import archives
-from dmn.datasets.archives import ImageArchive, Limits, decode
+from dmn.datasets.archives import ImageArchive, Limits, decode, reading
 from dmn.errors import DataError
 from mirror import picture, tar_bytes, zip_bytes
 
@@ -45,6 +44,8 @@ def special(**facts) -> bytes:
         ("x.tar", tar_bytes(FILES)),
         ("x.tar.gz", tar_bytes(FILES, "w:gz")),
         ("x.tgz", tar_bytes(FILES, "w:gz")),
+        ("x.tar.bz2", tar_bytes(FILES, "w:bz2")),
+        ("x.tar.xz", tar_bytes(FILES, "w:xz")),
         ("x.zip", zip_bytes(FILES)),
         # the ending is not believed: some homes serve a plain tar as .tar.gz
         ("plain.tar.gz", tar_bytes(FILES)),
@@ -82,7 +83,7 @@ def test_compressed_tar_is_expanded_once(tmp_path: Path):
 
 
 def test_index_of_a_large_tar_is_kept_until_the_file_changes(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(archives, "INDEX_WORTH_KEEPING", 3)
+    monkeypatch.setattr(reading, "INDEX_WORTH_KEEPING", 3)
     path = write(tmp_path, "x.tar", tar_bytes(FILES))
     first = ImageArchive([path], tmp_path / "scratch")
     (index,) = (tmp_path / "scratch").iterdir()

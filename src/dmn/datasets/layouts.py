@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dmn.datasets.archives import ImageArchive
+from dmn.datasets.archives.listing import is_image
+from dmn.datasets.folders import arrange
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import (
     Item,
@@ -24,9 +27,9 @@ from dmn.datasets.splits import (
     class_label_name,
     parse_split_file,
 )
-from dmn.errors import DataError
+from dmn.errors import DataError, some
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+LOGGER = logging.getLogger(__name__)
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 VALIDATION_IMAGE = "ILSVRC2012_val_{:08d}.JPEG"
 
@@ -34,8 +37,13 @@ VALIDATION_IMAGE = "ILSVRC2012_val_{:08d}.JPEG"
 def open_archives(entry: DatasetEntry, folder: Path, scratch: Path) -> ImageArchive:
     """Open the archives of a data set in `folder`; compressed tars expand into `scratch`."""
     files = entry.by_role("archive")
-    inner = {file.name: file.inner for file in files if file.inner}
-    return ImageArchive([folder / file.name for file in files], scratch / entry.name, inner)
+    return ImageArchive(
+        [folder / file.name for file in files],
+        scratch / entry.name,
+        inner={file.name: file.inner for file in files if file.inner},
+        folders={file.name: Path(file.folder) for file in files if file.folder},
+        upright=entry.upright,
+    )
 
 
 def build_split(entry: DatasetEntry, folder: Path, archive: ImageArchive) -> Split:
@@ -82,16 +90,16 @@ def _same(classes: tuple[str, ...]) -> tuple[int, ...]:
 
 def _json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; download it again") from None
     except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); delete it and run again") from None
+        raise DataError(f"{path} is not JSON in UTF-8 ({error}); delete it and run again") from None
 
 
 def _lines(archive: ImageArchive, name: str) -> list[str]:
     try:
-        return archive.read(name).decode("utf-8").splitlines()
+        return archive.read(name).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{archive.place(name)} is not text: {error}") from None
 
@@ -118,11 +126,11 @@ def _aircraft(entry: DatasetEntry, folder: Path, archive: ImageArchive) -> Split
 def read_classes(path: Path) -> dict[str, str]:
     """Read ImageNet's class file, `n01440764 tench` a line: names by wnid, in class order."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}; download it again") from None
-    pairs = [line.partition(" ") for line in lines if line.strip()]
-    classes = {wnid: class_label_name(name.strip()) for wnid, _, name in pairs}
+    pairs = [[*line.split(maxsplit=1), ""][:2] for line in lines if line.strip()]
+    classes = {wnid: class_label_name(name.strip()) for wnid, name in pairs}
     if len(classes) != len(pairs) or not all(classes.values()):
         raise DataError(f"{path} needs a different wnid and a name on each line")
     return classes
@@ -135,7 +143,7 @@ def _imagenet(entry: DatasetEntry, folder: Path, archive: ImageArchive) -> Split
     train = tuple(
         (name, labels[name.split("/")[0]])
         for name in sorted(archive.names())
-        if name.split("/")[0] in labels and _is_image(name)
+        if name.split("/")[0] in labels and is_image(name)
     )
     test = tuple(
         (VALIDATION_IMAGE.format(number), labels[wnid])
@@ -164,31 +172,58 @@ def _validation_wnids(archive: ImageArchive, known: dict[str, int]) -> Iterator[
         yield wnid
 
 
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    # archives made on a Mac hold a resource file ._x beside each x
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
-
-
 def _class_folders(entry: DatasetEntry, folder: Path, archive: ImageArchive) -> Split:
-    """One folder a class, named by wnid or by class index: a test set of (some) parent classes."""
+    """One folder a class: all a test set of (some) parent classes, or parts of its own classes.
+
+    With a class file the folders are called by wnid or by class index.
+    """
     assert entry.layout is not None
+    inside = _images_inside(entry, archive)
+    if not entry.by_role("classes"):
+        found = arrange(list(inside), f"{entry.name}'s archive")
+        parts = {
+            part: tuple((inside[name], label) for name, label in items)
+            for part, items in found.parts.items()
+        }
+        return Split(entry.name, found.classes, **parts, parent_classes=_same(found.classes))
     classes = read_classes(folder / entry.by_role("classes")[0].name)
-    root, wnids = entry.layout.root, list(classes)
+    wnids = list(classes)
     by_folder = {wnid: label for label, wnid in enumerate(wnids)}
     if entry.layout.folders == "index":
         by_folder = {str(label): label for label in range(len(wnids))}
     images: dict[int, list[str]] = {}
-    for name in archive.names():
-        parts = PurePosixPath(name).relative_to(root).parts if name.startswith(f"{root}/") else ()
-        if len(parts) != 2 or not _is_image(name):
+    for short, name in inside.items():
+        called, _, rest = short.partition("/")
+        if not rest or "/" in rest:
             continue
-        if parts[0] not in by_folder:
-            raise DataError(f"{archive.place(name)}: no class {parts[0]!r} in the class file")
-        images.setdefault(by_folder[parts[0]], []).append(name)
+        if called not in by_folder:
+            raise DataError(f"{archive.place(name)}: no class {called!r} in the class file")
+        images.setdefault(by_folder[called], []).append(name)
     parents = tuple(sorted(images))
     names = tuple(classes[wnids[parent]] for parent in parents)
     test = tuple(
         (name, label) for label, parent in enumerate(parents) for name in sorted(images[parent])
     )
     return Split(entry.name, names, (), (), test, parent_classes=parents)
+
+
+def _images_inside(entry: DatasetEntry, archive: ImageArchive) -> dict[str, str]:
+    """Return the names of the images below the layout's root, by their paths from there.
+
+    Files in class folders that are called like no image are told of, not passed over in silence.
+    """
+    assert entry.layout is not None
+    root = f"{entry.layout.root.strip('/')}/".lstrip("/")
+    below = {name[len(root) :]: name for name in archive.names() if name.startswith(root)}
+    others = [name for name in below if "/" in name and not is_image(name) and _told(name)]
+    if others:
+        LOGGER.warning(
+            "%s: %d files in class folders are called like no image that is read: %s",
+            *(entry.name, len(others), some(others)),
+        )
+    return {short: name for short, name in below.items() if is_image(short)}
+
+
+def _told(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.name.startswith(".") and path.parts[0] != "__MACOSX"

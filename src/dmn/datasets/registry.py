@@ -18,6 +18,8 @@ from dmn.errors import ConfigError, nearest
 from dmn.schema import Strict, merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
+YAML_KINDS = {int: "a number", float: "a number", bool: "true or false", type(None): "nothing"}
+COMPRESSED = ("gz", "tgz", "xz", "txz", "bz2", "tbz2", "tbz")
 # folders may stand before the name, for features whose folders say what they are
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 
@@ -34,6 +36,7 @@ class RemoteFile(Strict):
     git_blob: str | None = Field(None, pattern=r"^[0-9a-f]{40}$", description="git's SHA-1 name")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="where no SHA-256 is")
     inner: str | None = Field(None, description="archives inside it, as a file name pattern")
+    folder: str | None = Field(None, description="folder of images that stays where it is")
     part: Literal["train"] | None = Field(
         None, description="the only part that it serves; left out where that is not asked for"
     )
@@ -44,6 +47,8 @@ class RemoteFile(Strict):
         for url in self.urls:
             if not url.startswith(("https://", "http://")):
                 raise ValueError(f"source {url!r} of {self.name} is not an http(s) address")
+        if self.folder and (self.role != "archive" or self.urls):
+            raise ValueError(f"{self.name} is a folder, so its role is archive and it has no urls")
         return self
 
     @property
@@ -129,6 +134,9 @@ class DatasetEntry(Strict):
     templates: tuple[str, ...] = ("a photo of a {}.",)
     training: tuple[TrainingSetting, ...] = Field((), description="empty: zero-shot only")
     augmix: bool = Field(True, description="AugMix on the test views")
+    upright: bool = Field(
+        True, description="turn pictures as their EXIF says; the paper's programs do not"
+    )
     torchvision: str | None = Field(None, description="torchvision's class of the same images")
     homepage: str = ""
     licence: str = "not stated"
@@ -142,8 +150,10 @@ class DatasetEntry(Strict):
                 raise ValueError(f"template {template!r} needs one {{}} for the class name")
         if self.kind == "images" and self.layout is None:
             raise ValueError("a data set of images needs a layout")
-        if self.layout and self.layout.kind == "split_file" and not self.by_role("split"):
-            raise ValueError("layout split_file needs a file with role: split")
+        needed = {"split_file": "split", "imagenet": "classes"}
+        role = needed.get(self.layout.kind) if self.layout else None
+        if self.layout and role and not self.by_role(role):
+            raise ValueError(f"layout {self.layout.kind} needs a file with role: {role}")
         named = len(self.features.class_names)
         if named and named != self.classes:
             raise ValueError(f"{named} class_names for {self.classes} classes")
@@ -162,7 +172,7 @@ class DatasetEntry(Strict):
     @property
     def disk_bytes(self) -> int:
         """Return the disk for all files and for the expanded copies of compressed tars."""
-        expanded = [f for f in self.by_role("archive") if f.name.endswith(("gz", "tgz"))]
+        expanded = [f for f in self.by_role("archive") if f.name.endswith(COMPRESSED)]
         return sum(file.expected_bytes for file in (*self.files.values(), *expanded))
 
     def by_role(self, role: str) -> list[RemoteFile]:
@@ -249,6 +259,11 @@ def load_registry(extra: Path | str | None = None) -> dict[str, DatasetEntry]:
     facts: dict[str, Any] = dict(_built_in())
     sources = {name: ENTRIES / f"{name}.yaml" for name in facts}
     for name, values in _extra(Path(extra)) if extra else ():
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"data set {name} in {extra} has a name that YAML reads as "
+                f"{YAML_KINDS.get(type(name), 'no text')}; put it in quotes"
+            )
         known = name in facts and isinstance(values, Mapping)
         facts[name] = merge(facts[name], values) if known else values
         sources[name] = Path(str(extra))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dmn.datasets.archives.names import composed, listed_name
 from dmn.errors import DataError
 from dmn.randomness import generator
 
@@ -79,8 +80,8 @@ class Shots:
 
 
 def class_label_name(name: str) -> str:
-    """Return a class name as prompts and CuPL files write it: spaces for underscores."""
-    return name.replace("_", " ")
+    """Return a class name as prompts and CuPL files write it: spaces for underscores, NFC."""
+    return composed(name.replace("_", " "))
 
 
 def parse_split_file(dataset: str, content: Any, source: str) -> Split:
@@ -90,7 +91,10 @@ def parse_split_file(dataset: str, content: Any, source: str) -> Split:
     for part in PARTS:
         rows = content.get(part) if isinstance(content, Mapping) else None
         if not isinstance(rows, list):
-            raise DataError(f"{source} has no list {part!r}; it is not a split file")
+            raise DataError(
+                f"{source} has no list {part!r}; it is not a split file (a part without images "
+                "is an empty list)"
+            )
         parts[part] = tuple(
             _item(row, f"{source}, {part}[{i}]", names) for i, row in enumerate(rows)
         )
@@ -106,14 +110,14 @@ def parse_split_file(dataset: str, content: Any, source: str) -> Split:
 def _item(row: Any, where: str, names: dict[int, str]) -> Item:
     """Check one row; `names` collects the class name of each label."""
     match row:
-        case [str(path), int(label), str(name)] if not isinstance(label, bool):
+        case [str(path), int(label), str(name)] if not isinstance(label, bool) and name.strip():
             pass
         case _:
             raise DataError(f"{where} is {row!r}; it must be [image path, label, class name]")
     written = class_label_name(name)
     if label < 0 or names.setdefault(label, written) != written:
         raise DataError(f"{where}: label {label} is {name!r}, elsewhere {names.get(label)!r}")
-    return path, label
+    return listed_name(path), label
 
 
 def check_split(split: Split, source: str) -> None:
@@ -149,15 +153,25 @@ def check_sizes(split: Split, classes: int, sizes: Mapping[str, int | None], sou
 
 
 def check_images(split: Split, members: Iterable[str], source: str) -> None:
-    """Name the first image of the split that the archives do not hold."""
+    """Name the first image of the split that the archives do not hold, and what is like it."""
     known = members if isinstance(members, set | frozenset | Mapping) else set(members)
     paths = [path for part in PARTS for path, _ in split.part(part)]
     missing = [path for path in paths if path not in known]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(paths)} images of {split.dataset} are not in {source}, "
-            f"first {missing[0]}; the archive is incomplete or of another layout"
+            f"first {missing[0]}; {_alike(missing[0], known)}the archive is incomplete or of "
+            "another layout"
         )
+
+
+def _alike(path: str, known: Iterable[str]) -> str:
+    """Return words on a member that could be meant: other case, or the same name elsewhere."""
+    name = path.rpartition("/")[2].casefold()
+    near = [other for other in known if other.rpartition("/")[2].casefold() == name]
+    exact = [other for other in near if other.casefold() == path.casefold()]
+    found = min(exact or near, default=None)
+    return f"there is {found!r}; " if found else ""
 
 
 def by_class(items: Sequence[Item], classes: int) -> list[list[int]]:

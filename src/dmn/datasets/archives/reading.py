@@ -2,55 +2,58 @@
 
 Plain tars (and tars inside tars) are read by offset and zips by their directory. A compressed tar
 has no random access, so it is expanded once into one plain tar in a scratch folder. Archives
-stay the versioned form: a data set of 100,000 images is one file.
+stay the versioned form: a data set of 100,000 images is one file. A folder that a person has
+stands in the pipeline as its listing (`listing.py`) and is read where it is.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import posixpath
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from dmn.artifacts import CHUNK, atomic, read_json, write_json
+from dmn.datasets.archives.decoding import decode
+from dmn.datasets.archives.forms import (
+    BROKEN,
+    ZIP,
+    broken,
+    copy_at_most,
+    identity,
+    plain_tar,
+    read_head,
+)
+from dmn.datasets.archives.limits import Limits
+from dmn.datasets.archives.listing import read_listing
+from dmn.datasets.archives.names import listed_name, member_name, zip_name
 from dmn.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 # reading a million headers takes minutes, a hundred no time
 INDEX_WORTH_KEEPING = 10_000
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an archive may hold before it is refused."""
-
-    members: int = 3_000_000
-    member_bytes: int = 256 << 20
-    expanded_bytes: int = 1 << 40
-    ratio: float = 200.0
-    pixels: int = 150_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where one file stands: in `archive`, by offset (tar) or by name (zip)."""
+    """Where one file stands: in `archive`, by offset (tar) or by name (zip, folder).
+
+    A file of a folder has its SHA-256, because anyone may change it at any time.
+    """
 
     archive: Path
     offset: int
     size: int
-    zip_name: str | None = None
+    name: str | None = None
+    sha256: str | None = None
 
 
 class ImageArchive:
@@ -64,22 +67,28 @@ class ImageArchive:
         self,
         paths: Iterable[Path],
         scratch: Path,
-        inner: dict[str, str] | None = None,
+        inner: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        folders: Mapping[str, Path] | None = None,
+        upright: bool = True,
     ) -> None:
         """Index `paths`; `inner` gives for an archive's name the pattern of archives inside.
 
-        DataError for a hostile, corrupt or unknown archive, naming the file and the member.
+        `folders` gives for the name of a folder's listing where the folder is; `upright` turns
+        pictures as their EXIF says. DataError for a hostile, corrupt or unknown archive, naming
+        the file and the member.
         """
         self._scratch = scratch
         self._limits = limits or Limits()
+        self._folders = dict(folders or {})
+        self._upright = upright
         self._members: dict[str, Member] = {}
         self._handles: dict[tuple[int, Path], zipfile.ZipFile] = {}
         for path in paths:
             try:
                 self._add(path, (inner or {}).get(path.name), "")
             except BROKEN as error:
-                raise _broken(path, error) from None
+                raise broken(path, error) from None
             except OSError as error:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 
@@ -108,49 +117,51 @@ class ImageArchive:
         if member is None:
             raise DataError(f"no file {name} in the archives; the split names another layout")
         try:
-            content = self._zip_bytes(member) if member.zip_name else _tar_bytes(member)
+            content = self._bytes(member)
         except (*BROKEN, OSError, RuntimeError, NotImplementedError) as error:
             raise DataError(f"cannot read {self.place(name)}: {error}") from None
+        if member.sha256 is not None and sha256(content).hexdigest() != member.sha256:
+            raise DataError(f"{self.place(name)} has changed since it was listed; run again")
         if len(content) != member.size:
             raise DataError(f"{self.place(name)} ends early; the archive is cut off")
         return content
 
     def image(self, name: str) -> Image.Image:
         """Return one image as RGB; DataError names the place if it cannot be decoded."""
-        return decode(self.read(name), self.place(name), self._limits.pixels)
+        return decode(self.read(name), self.place(name), self._limits.pixels, self._upright)
+
+    def _bytes(self, member: Member) -> bytes:
+        if member.name is None:
+            return _tar_bytes(member)
+        return self._zip_bytes(member) if member.sha256 is None else _folder_bytes(member)
 
     def _zip_bytes(self, member: Member) -> bytes:
         key = (os.getpid(), member.archive)
         if key not in self._handles:
             self._handles[key] = zipfile.ZipFile(member.archive)
-        with self._handles[key].open(str(member.zip_name)) as stream:
+        with self._handles[key].open(str(member.name)) as stream:
             return stream.read(member.size + 1)
 
     def _add(self, path: Path, inner: str | None, prefix: str) -> None:
-        with open(path, "rb") as stream:
-            magic = stream.read(4)
-        if magic.startswith(ZIP):
+        head = read_head(path)
+        if path.name in self._folders:
+            self._add_folder(path, self._folders[path.name])
+        elif head.startswith(ZIP):
             self._add_zip(path, inner, prefix)
         else:
-            self._add_tar(self._plain_tar(path, magic), path, inner, prefix)
+            plain = plain_tar(path, head, self._scratch, self._limits)
+            self._add_tar(plain, path, inner, prefix)
 
-    def _plain_tar(self, path: Path, magic: bytes) -> Path:
-        """Return a tar that can be read by offset, expanding a compressed one once."""
-        if not magic.startswith(GZIP):
-            return path
-        plain = self._scratch / f"{_identity(path)}.tar"
-        if plain.exists():
-            return plain
-        believable = int(self._limits.ratio * path.stat().st_size) + CHUNK
-        limit = min(self._limits.expanded_bytes, believable)
-        with atomic(plain) as temporary, gzip.open(path, "rb") as source:
-            _copy_at_most(source, temporary, limit, path)
-        return plain
+    def _add_folder(self, listing: Path, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root}, whose images {listing} lists; bring it")
+        for name, size, digest in read_listing(listing):
+            self._record(listed_name(name), Member(root, 0, size, name, digest), listing)
 
     def _add_tar(self, plain: Path, path: Path, inner: str | None, prefix: str) -> None:
         """Index a tar, or take the index that an earlier job left for the same file."""
         kind = "inner" if inner else "index"
-        index = self._scratch / f"{_identity(path)}.{kind}.json"
+        index = self._scratch / f"{identity(path)}.{kind}.json"
         if index.exists():
             for name, offset, size in read_json(index):
                 self._record(prefix + name, Member(plain, offset, size), path)
@@ -170,7 +181,7 @@ class ImageArchive:
         start = stream.start if isinstance(stream, _Window) else 0
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
-                name = _checked_name(info.name, path)
+                name = member_name(info.name, path)
                 if not _is_data(info, name, path):
                     continue
                 if inner and fnmatch(name, inner):
@@ -183,11 +194,11 @@ class ImageArchive:
     def _add_zip(self, path: Path, inner: str | None, prefix: str) -> None:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
-                name = _checked_name(info.filename, path)
+                name = member_name(zip_name(info), path)
                 # the upper half of external_attr is the Unix mode: 0o120000 is a link
                 if (info.external_attr >> 16) & 0o170000 == 0o120000:
                     raise DataError(f"{path} holds {name}, which is a link")
-                if info.is_dir():
+                if info.filename.endswith(("/", "\\")):
                     continue
                 if info.file_size > self._limits.ratio * (info.compress_size + CHUNK):
                     raise DataError(f"{path} holds {name}, which expands more than is believable")
@@ -201,7 +212,7 @@ class ImageArchive:
         copy = self._scratch / f"{path.name}.{info.CRC:08x}.{info.file_size}.inner"
         if not copy.exists():
             with atomic(copy) as temporary, archive.open(info) as source:
-                _copy_at_most(source, temporary, info.file_size, path)
+                copy_at_most(source, temporary, info.file_size, path)
         return copy
 
     def _record(self, name: str, member: Member, path: Path) -> None:
@@ -212,6 +223,12 @@ class ImageArchive:
             )
         if len(self._members) >= self._limits.members:
             raise DataError(f"{path} holds more than {self._limits.members} files")
+        before = self._members.get(name)
+        if before and before.archive == member.archive and before.name != member.name:
+            raise DataError(
+                f"{path} holds {before.name!r} and {member.name!r}, which are one name written in "
+                "two ways; rename one of them"
+            )
         self._members[name] = member
 
 
@@ -243,27 +260,9 @@ class _Window(io.RawIOBase):
         return content
 
 
-def _identity(path: Path) -> str:
-    """Return a name that changes when the file does."""
-    state = path.stat()
-    return f"{path.name}.{state.st_size}.{state.st_mtime_ns}"
-
-
 def _stem(name: str) -> str:
     """Return `x` of `folder/x.tar.gz`."""
     return PurePosixPath(name).name.split(".")[0]
-
-
-def _checked_name(name: str, path: Path) -> str:
-    """Refuse names that a careless unpacker would write outside its folder."""
-    slashes = name.replace("\\", "/")
-    leaves = slashes.startswith("/") or ".." in slashes.split("/") or name[1:2] == ":"
-    if leaves or "\0" in name:
-        raise DataError(
-            f"{path} holds {name!r}, a path outside the archive; nothing was unpacked, get it "
-            "again from its home"
-        )
-    return posixpath.normpath(name)
 
 
 def _is_data(info: tarfile.TarInfo, name: str, path: Path) -> bool:
@@ -284,48 +283,11 @@ def _is_data(info: tarfile.TarInfo, name: str, path: Path) -> bool:
     return True
 
 
-def _copy_at_most(source: IO[bytes] | gzip.GzipFile, path_to: Path, limit: int, path: Path) -> None:
-    done = 0
-    with open(path_to, "wb") as target:
-        while block := _next_block(source, path):
-            done += len(block)
-            if done > limit:
-                raise DataError(
-                    f"{path} expands to more than {limit} bytes, which is more than is "
-                    "believable; get it again from its home"
-                )
-            target.write(block)
-
-
-def _next_block(source: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
-    try:
-        return source.read(CHUNK)
-    except (*BROKEN, OSError) as error:
-        raise _broken(path, error) from None
-
-
 def _tar_bytes(member: Member) -> bytes:
     with open(member.archive, "rb") as stream:
         return os.pread(stream.fileno(), member.size, member.offset)
 
 
-def _broken(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is not a whole tar or zip archive ({error}); delete it and run again")
-
-
-def decode(content: bytes, place: str, pixels: int = Limits.pixels) -> Image.Image:
-    """Decode an image to RGB; DataError names `place` for a corrupt or over-large one."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            width, height = picture.size
-            if width * height > pixels:
-                raise DataError(
-                    f"{place} is {width} x {height} pixels; the limit is {pixels} in all"
-                )
-            return picture.convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{place} is too large: {error}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{place} is not a whole image ({error}); get the archive again") from None
+def _folder_bytes(member: Member) -> bytes:
+    with open(member.archive / str(member.name), "rb") as stream:
+        return stream.read(member.size + 1)
