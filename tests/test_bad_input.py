@@ -146,6 +146,16 @@ CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         r"unknown key 'model.lenght' in config.yaml; did you mean 'length'",
     ),
     "words for numbers": (yaml_file("shots: four"), CHECK, "shots = 'four' in config.yaml"),
+    "a number for a name": (
+        yaml_file("datasets: [2024]"),
+        CHECK,
+        "datasets.0 = 2024 in config.yaml: input should be a valid string; put it in quotes",
+    ),
+    "true for a name": (
+        yaml_file("encoders: {on: {}}"),
+        CHECK,
+        "encoders.*= True in config.yaml: input should be a valid string; put it in quotes",
+    ),
     "zero shots": (yaml_file("shots: [0]"), CHECK, "shots.0 = 0 .*greater than or equal to 1"),
     "no shots": (yaml_file("shots: []"), CHECK, "shots = .*at least 1"),
     "negative seed": (yaml_file("seeds: {split: [-1]}"), CHECK, "seeds.split.0 = -1"),
@@ -271,6 +281,11 @@ DATA_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "no archive": (delete(ARCHIVE), EXTRACT, "digits.zip"),
     "no split": (delete(SPLIT), DRAW, "cannot read data/splits/digits/split.json"),
     "split not JSON": (lambda: write_text(SPLIT, "{"), DRAW, "split.json is not JSON"),
+    "a data set called by a number": (
+        lambda: write_text("registry.yaml", "datasets: {2024: {title: T}}"),
+        [*DOWNLOAD, "--out", "x", *MINE],
+        "data set 2024 in registry.yaml has a name that YAML reads as a number; put it in quotes",
+    ),
     "split of another form": (lambda: write_json(SPLIT, {"train": 1}), DRAW, "split.json"),
     "more shots than images": (nothing, [*DRAW, *settings(shots=[5000])], "5000"),
 }

@@ -46,7 +46,8 @@ def test_the_cut_depends_on_the_seed_and_not_on_the_order_of_the_files() -> None
 
 
 @pytest.mark.parametrize(
-    "called", [("train", "val", "test"), ("Training", "validation", "TEST"), ("train", "dev", "test")]
+    "called",
+    [("train", "val", "test"), ("Training", "validation", "TEST"), ("train", "dev", "test")],
 )
 def test_folders_of_parts_are_taken_as_they_are(called: tuple[str, str, str]) -> None:
     counts = {f"{part}/{name}": 2 + i for i, part in enumerate(called) for name in ("b", "a/deep")}

@@ -141,6 +141,16 @@ def test_extra_file_overrides_single_values_and_adds_data_sets(tmp_path: Path):
         ("[", "is not YAML"),
         ("datasets: !!python/object/apply:os.getcwd []", "is not YAML"),
         ("datasets: {x: {title: X, kind: images, classes: 2}}", "needs a layout"),
+        (
+            "datasets: {x: {title: X, kind: images, classes: 2, layout: {kind: imagenet}}}",
+            "layout imagenet needs a file with role: classes",
+        ),
+        ("datasets: {2024: {title: X}}", "2024 .*reads as a number; put it in quotes"),
+        ("datasets: {1.5: {title: X}}", "1.5 .*reads as a number; put it in quotes"),
+        ("datasets: {on: {title: X}}", "True .*reads as true or false; put it in quotes"),
+        ("datasets: {null: {title: X}}", "None .*reads as nothing; put it in quotes"),
+        ("datasets: {2024-01-01: {title: X}}", "2024-01-01 .*reads as a date; put it in quotes"),
+        ("datasets: {eurosat: {files: {1: {role: archive}}}}", "file 1 .*put it in quotes"),
     ],
 )
 def test_unusable_registry_file_is_refused(tmp_path: Path, text: str, message: str):
@@ -148,6 +158,12 @@ def test_unusable_registry_file_is_refused(tmp_path: Path, text: str, message: s
     extra.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_registry(extra)
+
+
+def test_a_data_set_may_be_called_by_a_number_in_quotes(tmp_path: Path):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text("\ufeffdatasets: {'2024': {title: X, kind: features, classes: 2}}")
+    assert load_registry(extra)["2024"].name == "2024"
 
 
 def test_missing_registry_file_is_named(tmp_path: Path):

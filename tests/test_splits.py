@@ -48,6 +48,7 @@ def test_split_file_becomes_names_and_labels():
         (rows(val=[["a.jpg", 0]]), r"val\[0\].*must be"),
         (rows(val=[["a.jpg", "0", "dog"]]), "must be"),
         (rows(val=[["a.jpg", True, "dog"]]), "must be"),
+        (rows(val=[["a.jpg", 0, " "]]), "must be"),
         (rows(val=[["a.jpg", 0, "dog"]]), "label 0 is 'dog', elsewhere 'big cat'"),
         (rows(val=[["a.jpg", -1, "dog"]]), "label -1"),
         (rows(val=[["a.jpg", 7, "owl"]]), "no image has label 2"),
@@ -151,6 +152,40 @@ def test_many_validation_images_ask_for_no_more_training_images(val: int):
         assert all(not set(a) & set(b) for a, b in zip(shots, validation, strict=True))
 
 
-def test_no_image_left_for_validation_is_named():
-    with pytest.raises(DataError, match=r"has 4 training images, 5 are needed"):
+def test_no_image_left_for_validation_is_named_with_the_ways_out():
+    words = (
+        r"has 4 training images, 5 are needed: 4 are shots and one more is for validation, because "
+        r"there is no validation part; bring one .*validation_shots: 0"
+    )
+    with pytest.raises(DataError, match=words):
         draw(make_split(train=4, val=0), 0, Config(shots=[4]))
+
+
+@pytest.mark.parametrize("val", [6, 0])
+def test_exact_shots_suffice_without_validation_images(val: int):
+    drawn = draw(make_split(train=4, val=val), 0, Config(shots=[4], splits={"validation_shots": 0}))
+    assert [len(rows) for rows in drawn["train"]["4"]] == [4, 4, 4]
+    assert drawn["val"] == [[], [], []]
+
+
+def test_paths_and_names_of_a_list_come_in_one_form():
+    composed, apart = "café", "cafe\u0301"
+    split = parse_split_file(
+        "toy",
+        {
+            "train": [[f"{apart}\\1.jpg", 0, f"big_{apart}"]],
+            "val": [[f"./{composed}/2.jpg", 0, f"big_{composed}"]],
+            "test": [],
+        },
+        "x.json",
+    )
+    assert split.classes == (f"big {composed}",)
+    assert split.train + split.val == ((f"{composed}/1.jpg", 0), (f"{composed}/2.jpg", 0))
+
+
+@pytest.mark.parametrize("other", ["1/C0.JPG", "elsewhere/c0.jpg"])
+def test_a_missing_image_is_told_with_the_one_that_is_like_it(other: str):
+    split = make_split()
+    members = {path for path, _ in split.train + split.val + split.test} - {"1/c0.jpg", "0/c0.jpg"}
+    with pytest.raises(DataError, match=f"there is '{other}'"):
+        check_images(split, [*(members - {"2/c0.jpg"}), other, "0/c0.jpg.txt"], "toy.zip")

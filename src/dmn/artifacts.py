@@ -101,7 +101,8 @@ def write_json(path: Path | str, value: Any) -> None:
 def read_json(path: Path | str) -> Any:
     """Read a JSON file."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        # files that a person brings may begin with a byte order mark
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; {_remedy(path)}") from None
     except ValueError as error:

@@ -61,7 +61,9 @@ def _explain(error: Any, source: str) -> str:
         *above, key = error["loc"]
         return f"unknown key {place!r} in {source}; {nearest(str(key), _known_keys(above))}"
     shown = repr(error["input"])
-    return f"{place} = {shown[:80]} in {source}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    # YAML reads 2024, on and null as other things than text
+    hint = "; put it in quotes" if error["type"] == "string_type" else ""
+    return f"{place} = {shown[:80]} in {source}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
 
 
 def _known_keys(above: list[Any]) -> list[str]:

@@ -65,8 +65,8 @@ class Splits(Strict):
     )
     validation_shots: int = Field(
         MAX_VALIDATION_SHOTS,
-        ge=1,
-        description="validation images per class; few-shot settings take min(shots, this)",
+        ge=0,
+        description="validation images per class; few-shot settings take min(shots, this); 0: none",
     )
 
 

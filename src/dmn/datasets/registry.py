@@ -7,6 +7,7 @@ The facts stand in `entries/*.yaml`, one file a data set; a further YAML file of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,7 +19,10 @@ from dmn.errors import ConfigError, nearest
 from dmn.schema import Strict, merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
-YAML_KINDS = {int: "a number", float: "a number", bool: "true or false", type(None): "nothing"}
+YAML_KINDS: dict[type, str] = {
+    **{int: "a number", float: "a number", bool: "true or false", type(None): "nothing"},
+    **{date: "a date", datetime: "a date"},
+}
 COMPRESSED = ("gz", "tgz", "xz", "txz", "bz2", "tbz2", "tbz")
 # folders may stand before the name, for features whose folders say what they are
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
@@ -212,10 +216,21 @@ def entry_file(name: str) -> Path:
     return ENTRIES / f"{name}.yaml"
 
 
+def _check_text(name: object, what: str, source: str) -> None:
+    """Refuse a name that YAML does not read as text, such as 2024 or on."""
+    if not isinstance(name, str):
+        kind = YAML_KINDS.get(type(name), "no text")
+        raise ConfigError(
+            f"{what} {name} in {source} has a name that YAML reads as {kind}; put it in quotes"
+        )
+
+
 def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
     if not isinstance(facts, Mapping):
         raise ConfigError(f"data set {name!r} in {source} is {facts!r}; it needs keys and values")
     files = facts.get("files") or {}
+    for key in files if isinstance(files, Mapping) else ():
+        _check_text(key, "file", str(source))
     try:
         homes = facts.get("homes") or ()
         named = {key: _file(key, value or {}, homes) for key, value in files.items()}
@@ -259,11 +274,7 @@ def load_registry(extra: Path | str | None = None) -> dict[str, DatasetEntry]:
     facts: dict[str, Any] = dict(_built_in())
     sources = {name: ENTRIES / f"{name}.yaml" for name in facts}
     for name, values in _extra(Path(extra)) if extra else ():
-        if not isinstance(name, str):
-            raise ConfigError(
-                f"data set {name} in {extra} has a name that YAML reads as "
-                f"{YAML_KINDS.get(type(name), 'no text')}; put it in quotes"
-            )
+        _check_text(name, "data set", str(extra))
         known = name in facts and isinstance(values, Mapping)
         facts[name] = merge(facts[name], values) if known else values
         sources[name] = Path(str(extra))

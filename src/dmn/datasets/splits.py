@@ -222,7 +222,7 @@ def sample_validation(
     """Return `count` validation images of each class, or all there are, and their list's name.
 
     Without a validation list they are training images that are in none of the `shots` [C][K].
-    DataError names a class whose training images are all shots.
+    DataError names a class whose training images are all shots, unless `count` is 0.
     """
     if split.val:
         val = by_class(split.val, len(split.classes))
@@ -232,19 +232,28 @@ def sample_validation(
         ), "val"
     train = by_class(split.train, len(split.classes))
     taken = [{position for table in shots for position in table[c]} for c in range(len(train))]
-    _check_enough(split, train, 1 + max(map(len, taken), default=0))
+    if count:
+        _check_enough(split, train, max(map(len, taken), default=0), validation=1)
     return tuple(
         tuple(_unused(rows, taken[c], seed, c)[:count]) for c, rows in enumerate(train)
     ), "train"
 
 
-def _check_enough(split: Split, train: list[list[int]], needed: int) -> None:
+def _check_enough(split: Split, train: list[list[int]], shots: int, validation: int = 0) -> None:
     for label, rows in enumerate(train):
-        if len(rows) < needed:
-            raise DataError(
-                f"class {label} ({split.classes[label]!r}) of {split.dataset} has {len(rows)} "
-                f"training images, {needed} are needed; ask for fewer shots"
-            )
+        if len(rows) >= shots + validation:
+            continue
+        begin = (
+            f"class {label} ({split.classes[label]!r}) of {split.dataset} has {len(rows)} training "
+            f"images, {shots + validation} are needed"
+        )
+        if len(rows) < shots:
+            raise DataError(f"{begin}; ask for fewer shots")
+        raise DataError(
+            f"{begin}: {shots} are shots and one more is for validation, because there is no "
+            "validation part; bring one (val), ask for fewer shots, or do without validation "
+            "images (splits: {validation_shots: 0})"
+        )
 
 
 def _draw(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,17 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 
 from dmn.artifacts import read_tensors
+from dmn.encoders.checkpoints import config_beside, fill, quick_gelu, read_checkpoint
 from dmn.encoders.config import EncoderConfig, SmallClip
 from dmn.encoders.views import Transform
-from dmn.errors import ArtifactError, ConfigError, DataError, nearest
+from dmn.errors import ConfigError, DataError, nearest
 
 EMBEDDED = "embedded"
+LOGGER = logging.getLogger(__name__)
 UNTRAINED_SEED = 0
+QUICK = "-quickgelu"
+# a prompt is measured up to so many times what the encoder reads
+UNCUT = 8
 MIXED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 Weights = dict[str, np.ndarray[Any, Any]]
 
@@ -35,7 +38,7 @@ class Encoder:
     def __init__(
         self,
         model: nn.Module,
-        tokenizer: Callable[[list[str]], Tensor],
+        tokenizer: Callable[..., Tensor],
         transform: Transform,
         device: torch.device,
         precision: str,
@@ -75,6 +78,21 @@ class Encoder:
             with self._arithmetic():
                 parts.append(self._direction(self.model.encode_text(tokens)))
         return torch.cat(parts)
+
+    def tokens(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the tokens that are read of each prompt `[P, L]`, and how many are cut off `[P]`.
+
+        Of a prompt of more than UNCUT times L tokens no more are counted.
+        """
+        read, cut = [], []
+        for start in range(0, len(prompts), 256):
+            texts = list(prompts[start : start + 256])
+            short = self.tokenizer(texts)
+            whole = self.tokenizer(texts, context_length=UNCUT * short.shape[1])
+            beyond = (whole[:, short.shape[1] :] != whole[:, -1:]).sum(1)
+            read.append(short)
+            cut.append(beyond)
+        return torch.cat(read), torch.cat(cut)
 
     def _direction(self, features: Tensor) -> Tensor:
         features = features.to(self.dtype)
@@ -122,10 +140,11 @@ def fetch_weights(config: EncoderConfig) -> Weights:
     """
     model, _ = _named(config)
     if config.checkpoint:
-        _fill(model, _read_checkpoint(model, config.checkpoint), config.checkpoint)
+        found = read_checkpoint(model, config.checkpoint)
+        _check_activation(config.model, config.checkpoint, quick_gelu(config.checkpoint, found))
+        fill(model, found, config.checkpoint)
     elif config.pretrained:
-        path = _download(config)
-        _fill(model, _read_checkpoint(model, path), f"tag {config.pretrained}")
+        fill(model, read_checkpoint(model, _download(config)), f"tag {config.pretrained}")
     state = {name: value.detach() for name, value in model.state_dict().items()}
     return {
         name: (value.float() if value.dtype == torch.bfloat16 else value).numpy()
@@ -153,7 +172,7 @@ def load_encoder(
         model, transform = _named(config)
         tokenizer = get_tokenizer(config.model)
     arrays = read_tensors(weights)
-    _fill(model, {name: torch.from_numpy(value) for name, value in arrays.items()}, str(weights))
+    fill(model, {name: torch.from_numpy(value) for name, value in arrays.items()}, str(weights))
     return Encoder(model, tokenizer, transform, place, config.precision)
 
 
@@ -211,13 +230,31 @@ def _check_tag(config: EncoderConfig) -> None:
             f"model {config.model} has no pretrained tag {config.pretrained!r}; "
             + nearest(config.pretrained, tags)
         )
-    wanted = bool(open_clip.get_pretrained_cfg(config.model, config.pretrained).get("quick_gelu"))
-    given = bool((open_clip.get_model_config(config.model) or {}).get("quick_gelu"))
-    if wanted != given:
-        name = config.model.removesuffix("-quickgelu") + ("-quickgelu" if wanted else "")
+    published = open_clip.get_pretrained_cfg(config.model, config.pretrained)
+    _check_activation(config.model, config.pretrained, bool(published.get("quick_gelu")))
+
+
+def _check_activation(model: str, weights: str, wanted: bool | None) -> None:
+    """Refuse weights of OpenAI's fast GELU for a model without it, and the other way round.
+
+    Both have the same names and shapes: read as the other they give worse features in silence.
+    """
+    import open_clip
+
+    given = bool((open_clip.get_model_config(model) or {}).get("quick_gelu"))
+    other = model.removesuffix(QUICK) if given else f"{model}{QUICK}"
+    if other == model or other not in open_clip.list_models():
+        return
+    if wanted is None:
+        LOGGER.warning(
+            "%s does not say which GELU it was trained with; %s computes the %s one. Weights of "
+            "OpenAI, DFN and MetaCLIP, and what was trained on from them, need the fast one: %s",
+            *(weights, model, "fast" if given else "exact", model if given else other),
+        )
+    elif wanted != given:
         raise ConfigError(
-            f"weights {config.pretrained!r} were trained with another activation than "
-            f"{config.model} has; set the model to {name}"
+            f"weights {weights!r} were trained with another activation than {model} has; set the "
+            f"model to {other}"
         )
 
 
@@ -228,8 +265,7 @@ def _preprocessing(config: EncoderConfig) -> dict[str, Any]:
     if config.pretrained:
         given = open_clip.get_pretrained_cfg(config.model, config.pretrained)
     elif config.checkpoint:
-        beside = Path(config.checkpoint).with_name("open_clip_config.json")
-        given = json.loads(beside.read_text()).get("preprocess_cfg", {}) if beside.exists() else {}
+        given = config_beside(config.checkpoint).get("preprocess_cfg", {})
     else:
         given = {}
     keys = ("size", "mean", "std", "interpolation", "resize_mode")
@@ -265,48 +301,3 @@ def _download(config: EncoderConfig) -> str:
             f"cannot download {config.model} {config.pretrained}: {error}; check the "
             "network, or give the file as `checkpoint`"
         ) from None
-
-
-def _read_checkpoint(model: nn.Module, path: str) -> dict[str, Tensor]:
-    """Read a checkpoint of tensors alone; anything else that a pickle could hold is refused."""
-    from open_clip.convert import convert_state_dict
-    from open_clip.factory import load_state_dict
-
-    if not Path(path).is_file():
-        raise ArtifactError(f"no checkpoint file {path}; correct the path")
-    try:
-        return convert_state_dict(model, load_state_dict(path, weights_only=True))
-    except pickle.UnpicklingError:
-        raise ArtifactError(
-            f"checkpoint {path} holds more than tensors, so it is not loaded: a pickle can run "
-            "programs; save its state_dict with open_clip or as safetensors"
-        ) from None
-    except Exception as error:
-        # torch raises many kinds for a damaged file: runtime, key, end of file, unicode ...
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise ArtifactError(
-            f"checkpoint {path} is damaged or no checkpoint ({reason}); get the file again"
-        ) from None
-
-
-def _fill(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Set all weights, refusing any that lack, are left over or have another shape.
-
-    open_clip's own loader would resize position embeddings of another image size in silence.
-    """
-    own = model.state_dict()
-    ignored = {name for name in state if name.endswith("position_ids")} - own.keys()
-    state = {name: value for name, value in state.items() if name not in ignored}
-    for name in sorted(own.keys() | state.keys()):
-        if name not in state or name not in own:
-            word = "lack" if name not in state else "have an unknown"
-            raise ArtifactError(f"the weights in {source} {word} {name!r}; are they of this model?")
-        if own[name].numel() == state[name].numel() == 1:
-            # a scalar may have been stored as one number in a row
-            state[name] = state[name].reshape(own[name].shape)
-        if own[name].shape != state[name].shape:
-            raise ArtifactError(
-                f"{name!r} is {list(state[name].shape)} in {source}, but the model has "
-                f"{list(own[name].shape)}; are they of this model and image size?"
-            )
-    model.load_state_dict(state)

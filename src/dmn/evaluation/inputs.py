@@ -69,10 +69,12 @@ _sha256 = cache(sha256)
 
 
 def read_part(path: str | None) -> Part | None:
-    """Read one part's features; None where the data set has no such part."""
+    """Read one part's features; None where the data set has no such part, or no image in it."""
     if path is None:
         return None
     tensors, facts = read_tensors(path), read_tensor_metadata(path)
+    if not len(tensors["labels"]):
+        return None
     return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"])
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dmn.artifacts import read_json, sha256, write_tensors
+from dmn.artifacts import read_json, read_tensors, sha256, write_tensors
 from dmn.config import Config, from_argument
 from dmn.datasets.archives import ImageArchive
 from dmn.datasets.corruptions import corrupt
@@ -28,7 +28,13 @@ from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
 from dmn.datasets.splits import Split
 from dmn.encoders.clip import Encoder, load_encoder
 from dmn.encoders.extraction import Picture, ViewPlan, extract
-from dmn.encoders.prompts import prompts_for, prompts_hash, text_features
+from dmn.encoders.prompts import (
+    check_told_apart,
+    prompts_for,
+    prompts_hash,
+    read_sentences,
+    text_features,
+)
 from dmn.errors import run_main
 from dmn.randomness import generator
 from dmn.stages.arguments import add_files, add_settings, command
@@ -87,8 +93,10 @@ def write_text(source: Source, split: Split, files: Sequence[str], out: str) -> 
     kind = source.config.prompts.kind
     sentences = [file.name for file in source.entry.by_role("prompts")]
     cupl = [file for file in files if Path(file).name in sentences]
-    wanted = read_json(cupl[0]) if cupl and kind in ("cupl", "both") else None
+    spoken = cupl and kind in ("cupl", "both")
+    wanted = read_sentences(read_json(cupl[0]), cupl[0]) if spoken else None
     prompts = prompts_for(split.classes, source.entry.templates, wanted, kind)
+    check_told_apart(source.encoder, split.classes, prompts)
     features = text_features(source.encoder, prompts).cpu().numpy().astype(np.float16)
     facts = {
         "class_names": list(split.classes),
@@ -119,7 +127,11 @@ def write_shots(source: Source, split: Split, shots: dict[str, Any], train: str,
     """Write the drawn training and validation images."""
     positions, rows, order, pool = drawn_rows(shots)
     source.extract([split.train[p] for p in positions], train, training=True, rows=rows)
-    source.extract([split.part(pool)[p] for p in order], val)
+    if order:
+        source.extract([split.part(pool)[p] for p in order], val)
+    else:
+        none = np.zeros((0, *read_tensors(train)["views"].shape[1:]), np.float16)
+        write_tensors(val, {"views": none, "labels": np.zeros(0, np.int64)}, {"ids": []})
 
 
 def from_images(arguments: argparse.Namespace, config: Config, entry: DatasetEntry) -> None:
