@@ -12,6 +12,11 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+def memory(text: np.ndarray, shots: np.ndarray) -> np.ndarray:
+    """Return the static memory [C, 1+K, D] of text [C, D] and shots [C, K, D], in float16."""
+    return np.concatenate([text[:, None], shots], axis=1).astype(np.float16)
+
+
 def study_data(
     classes: int = 6,
     dimension: int = 16,
@@ -64,7 +69,7 @@ def study_data(
         test=test,
         val=part(np.sort(val_labels), "val/") if few_shot else None,
         train=train if few_shot else None,
-        memory={k: train[:, :k, 0] for k in (1, shots)} if few_shot else {},
+        memories={k: memory(text, train[:, :k, 0]) for k in (1, shots)} if few_shot else {},
         shifts=shifts,
         thumbnails=pictures,
     )

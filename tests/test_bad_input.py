@@ -93,14 +93,14 @@ def checkpoint(content: object) -> Prepare:
     return lambda: torch.save(content, "model.pt")
 
 
-def settings(**values: object) -> list[str]:
-    """Return `--settings` with JSON text."""
-    return ["--settings", json.dumps(values)]
+def config(**values: object) -> list[str]:
+    """Return `--config` with JSON text."""
+    return ["--config", json.dumps(values)]
 
 
-CHECK = ["config", "--check", "config.yaml"]
+CHECK = ["pipeline.configuration", "--check", "config.yaml"]
 DOWNLOAD = ["stages.download", "file", "--dataset", "digits", "--file", "digits.zip"]
-MINE = settings(download={"registry": "registry.yaml"})
+MINE = config(download={"registry": "registry.yaml"})
 IMPORT = [
     *("stages.features", "import", "--dataset", "mine", "--text", "t", "--test", "o", *MINE),
     *("--files", "data/download/mine/text.npz", "data/download/mine/test.npz"),
@@ -126,16 +126,18 @@ TRAINING = [
 ]
 EVALUATE = [
     *("stages.evaluation", "--study", "main", "--orders", "0", "--splits", "0"),
-    *("--rows", "out.csv", "--samples", "out.safetensors", "--inputs", TEST, SPLIT, TEXT),
+    *("--dataset", "digits", "--backbone", "glyph"),
+    *("--rows", "out.csv", "--samples", "out.safetensors"),
+    *("--test", TEST, "--lists", SPLIT, "--text", TEXT),
 ]
 REPORT = ["stages.reports", "study", "--study", "main", "--out", "reports/studies/main"]
 PAGE = ["stages.reports", "page", "--out", "page.html", "--config", "config.yaml"]
 
 
 def local(**values: object) -> list[str]:
-    """Return settings with an encoder `mine` of a small model of open_clip."""
+    """Return a configuration with an encoder `mine` of a small model of open_clip."""
     encoder = {"model": "ViT-B-32", "checkpoint": "model.pt", **values}
-    return settings(backbones=["mine"], encoders={"mine": encoder})
+    return config(backbones=["mine"], encoders={"mine": encoder})
 
 
 CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
@@ -171,7 +173,7 @@ CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         "'ten' is not a seed or a range",
     ),
     "unknown study": (yaml_file("studies: {mian: {}}"), CHECK, "no study 'mian'.*'main'"),
-    "unknown setting of a study": (
+    "unknown option of a study": (
         yaml_file("studies: {main: {colour: red}}"),
         CHECK,
         "unknown key 'colour' in config.yaml, studies.main",
@@ -204,10 +206,10 @@ CONFIG_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         "config.yaml is not YAML",
     ),
     "no configuration file": (nothing, CHECK, "cannot read configuration config.yaml"),
-    "settings not JSON": (
+    "a configuration not JSON": (
         nothing,
-        [*DOWNLOAD, "--out", "x", "--settings", "{"],
-        "--settings is not JSON",
+        [*DOWNLOAD, "--out", "x", "--config", "{"],
+        "--config is not JSON",
     ),
 }
 DATA_CASES: dict[str, tuple[Prepare, list[str], str]] = {
@@ -258,7 +260,7 @@ DATA_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         registry(files={"a.npz": {"role": "archive", "urls": ["http://127.0.0.1:9/a.npz"]}}),
         [
             *("stages.download", "file", "--dataset", "mine", "--file", "a.npz", "--out", "x"),
-            *settings(download={"registry": "registry.yaml", "retries": 0, "timeout": 1}),
+            *config(download={"registry": "registry.yaml", "retries": 0, "timeout": 1}),
         ],
         "a.npz",
     ),
@@ -287,7 +289,7 @@ DATA_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         "data set 2024 in registry.yaml has a name that YAML reads as a number; put it in quotes",
     ),
     "split of another form": (lambda: write_json(SPLIT, {"train": 1}), DRAW, "split.json"),
-    "more shots than images": (nothing, [*DRAW, *settings(shots=[5000])], "5000"),
+    "more shots than images": (nothing, [*DRAW, *config(shots=[5000])], "5000"),
 }
 FEATURE_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "no weights": (delete(WEIGHTS), EXTRACT, f"cannot read {WEIGHTS}"),
@@ -295,7 +297,7 @@ FEATURE_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "weights of another model": (nothing, EXTRACT, f"the weights in {WEIGHTS} (lack|have)"),
     "unknown device": (
         nothing,
-        [*EXTRACT, *settings(numerics={"device": "gpu"})],
+        [*EXTRACT, *config(numerics={"device": "gpu"})],
         "unknown device 'gpu'",
     ),
     "NaN among features": (
@@ -334,11 +336,18 @@ FEATURE_CASES: dict[str, tuple[Prepare, list[str], str]] = {
         ["stages.projection", "--dataset", "imagenet_a", *TRAINING[3:]],
         "never .zero-shot only.",
     ),
-    "evaluation without text features": (
+    "evaluation without text features": (delete(TEXT), EVALUATE, f"cannot read {TEXT}"),
+    "memories of other shots": (
         nothing,
-        EVALUATE[:-1],
-        "--inputs has no file like data/features/",
+        [*EVALUATE, "--memory", MEMORY],
+        "--memory has 1 files; the configuration has 3 of them",
     ),
+    "training images of no split": (
+        nothing,
+        [*EVALUATE[:5], "--splits", "0-1", *EVALUATE[7:], "--train", TRAIN],
+        "--train has 1 files for 2 split seeds",
+    ),
+    "options not JSON": (nothing, [*EVALUATE, "--options", "{"], "--options is not JSON"),
     "evaluation of an unknown study": (
         nothing,
         ["stages.evaluation", "--study", "mian", *EVALUATE[3:]],
@@ -442,7 +451,7 @@ def world(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(tmp_path)
     unit = np.eye(10, 16, dtype=np.float16)
     write_bytes(ARCHIVE, archive)
-    write_json(SPLIT, read_split(find_dataset("digits", load_registry()), []).to_json())
+    write_json(SPLIT, read_split(find_dataset("digits", load_registry()), [], Path()).to_json())
     write_tensors(TEXT, {"text": unit}, {"logit_scale": 100.0})
     views = {"views": unit[:, None].repeat(2, 1), "labels": np.arange(10)}
     ids = [str(i) for i in range(10)]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dmn.config import Config, from_argument, load
+from dmn.config import from_argument, load
 from dmn.config.writing import generated
 from dmn.errors import ConfigError
+from dmn.pipeline.configuration import load_run
 from dmn.schema import merge, read_yaml
 from dmn.seeds import seed_range
 
@@ -18,12 +19,12 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("path", ["config/demo.yaml", "config/schema.json"])
 def test_the_generated_files_are_what_the_model_says(path: str) -> None:
-    fix = "run: python -m dmn.config --write"
-    assert (ROOT / path).read_text(encoding="utf-8") == generated()[path], fix
+    fix = "run: python -m dmn.pipeline.configuration --write"
+    assert (ROOT / path).read_text(encoding="utf-8") == generated(load_run({}))[path], fix
 
 
 def test_the_demo_file_holds_the_defaults() -> None:
-    assert load(read_yaml(ROOT / "config/demo.yaml")) == Config()
+    assert load_run(read_yaml(ROOT / "config/demo.yaml")) == load_run({})
 
 
 @pytest.mark.parametrize(
@@ -45,12 +46,16 @@ def test_the_demo_file_holds_the_defaults() -> None:
         ({"shots": [0]}, "shots.0 = 0"),
         ({"backbones": ["vit"]}, "'vit' .* has no entry in encoders"),
         ({"studies": {"maim": {}}}, "no study 'maim' .* did you mean 'main'"),
+        (
+            {"studies": {"main": {"checkpoint": 3}}},
+            "unknown key 'checkpoint' in run.yaml, studies.main; did you mean 'checkpoints'",
+        ),
         ({"numerics": {"dtype": "half"}}, "numerics.dtype = 'half'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(values: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load(values, "run.yaml")
+        load_run(values, "run.yaml")
 
 
 def test_sections_given_as_json_are_read_back_the_same() -> None:
@@ -59,8 +64,8 @@ def test_sections_given_as_json_are_read_back_the_same() -> None:
     assert (again.model, again.shots) == (config.model, config.shots)
 
 
-def test_settings_that_are_not_json_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--settings is not JSON"):
+def test_a_configuration_that_is_not_json_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--config is not JSON"):
         from_argument("{model: }")
 
 

@@ -158,11 +158,11 @@ def test_the_stage_writes_features_in_the_pipelines_form(
 ) -> None:
     parts = make_features()
     entry, files = make_entry(tmp_path, writer(tmp_path, parts))
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(yaml.safe_dump({"download": {"registry": str(tmp_path / "registry.yaml")}}))
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"download": {"registry": str(tmp_path / "registry.yaml")}}))
     shots = tmp_path / "split=0.json"
     write_json(shots, draw(read_imported_split(entry, files), 0, Config(shots=[1, 2])))
-    common = ["--dataset", "mine", "--settings", settings, "--files", *files]
+    common = ["--dataset", "mine", "--config", config, "--files", *files]
     out = {name: tmp_path / f"out/{name}.safetensors" for name in ("text", "test", "train", "val")}
     run_stage(monkeypatch, "import", *common, "--text", out["text"], "--test", out["test"])
     outputs = ["--train", out["train"], "--val", out["val"]]

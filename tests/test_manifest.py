@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dmn.config import Config
+from dmn.pipeline.configuration import load_run
 from dmn.pipeline.manifest import files_of, main
 from dmn.pipeline.targets import Targets
 
@@ -30,6 +30,6 @@ def test_sha256sum_accepts_a_manifest_and_finds_a_changed_file(
 
 
 def test_the_manifest_of_a_configuration_names_all_that_it_asks_for() -> None:
-    config = Config()
+    config = load_run({})
     targets = Targets(config)
     assert set(files_of(config.model_dump_json())) == {*targets.reports(), *targets.data()}

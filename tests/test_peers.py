@@ -129,7 +129,7 @@ def test_costs_are_counts_of_one_image(data, cell):
 
 def test_tip_adapter_keeps_as_many_numbers_as_its_shots_have(data):
     (peer,) = load_peers(["tip_adapter"])
-    assert Bench(data, CONFIG, CELLS[1]).cost(peer).numbers == data.memory[4].size
+    assert Bench(data, CONFIG, CELLS[1]).cost(peer).numbers == data.memories[4][:, 1:].size
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,6 @@ def test_a_first_experiment_tells_what_it_is_named_for(data, what, components):
 
 def test_a_first_experiment_reads_few_shot_artifacts_where_there_are_shots():
     few = inputs(configured(None, "digits", None).config(), split=1, shots=16)
-    assert "data/memory/digits/glyph/split=1/shots=16.safetensors" in few
+    assert "data/memory/digits/glyph/split=1/shots=16.safetensors" in few.files()
     test_only = inputs(configured(None, "imagenet_a", None).config(), split=0, shots=16)
-    assert not [file for file in test_only if "train" in file or "memory" in file]
+    assert not [file for file in test_only.files() if "train" in file or "memory" in file]

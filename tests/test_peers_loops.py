@@ -20,7 +20,9 @@ from synthetic import study_data
 def world():
     """Test images, what a peer is given, and the labels."""
     data = study_data()
-    given = Given(unit(data.text), data.logit_scale, unit(data.memory[4]), data.train, seed=0)
+    given = Given(
+        unit(data.text), data.logit_scale, unit(data.memories[4][:, 1:]), data.train, seed=0
+    )
     return Images(data.test.views), given, data.test.labels
 
 

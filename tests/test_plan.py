@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dmn.cli import build
-from dmn.config import load
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked
+from dmn.pipeline.configuration import load_run
 from dmn.pipeline.plan import BROUGHT, amount, dimension, plan
 from dmn.pipeline.run import count_jobs
 from dmn.schema import read_yaml
@@ -20,7 +20,7 @@ PAPER = ROOT / "config" / "paper.yaml"
 
 
 def paper(**changes):
-    return load({**read_yaml(PAPER), **changes})
+    return load_run({**read_yaml(PAPER), **changes})
 
 
 def test_the_paper_brings_imagenet_and_downloads_the_rest() -> None:

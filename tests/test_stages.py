@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from dmn.artifacts import read_json, read_tensors, write_tensors
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import sample_name, split_sample_name
-from dmn.evaluation.inputs import Inputs
+from dmn.evaluation.inputs import Inputs, read_memory
 from dmn.evaluation.shots import read_shots
 from dmn.pipeline import paths
 from dmn.stages.features import drawn_rows
@@ -52,33 +53,47 @@ def test_every_phase_has_its_rules_its_module_and_its_folder() -> None:
         assert any(value.startswith(f"data/{stage}/") for value in folders), stage
 
 
-def test_inputs_are_found_by_the_template_that_they_match() -> None:
-    files = [
-        paths.fill(paths.MEMORY, shots=4, split=0, **CELL),
-        paths.fill(paths.MEMORY, shots=16, split=0, **CELL),
-        paths.fill(paths.TEST_FEATURES, **CELL),
-        paths.fill(paths.SHIFT_FEATURES, corruption="noise", severity=3, **CELL),
-    ]
-    inputs = Inputs(files)
-    assert [found["shots"] for _, found in inputs.all(paths.MEMORY)] == ["4", "16"]
-    assert inputs.one(paths.TEST_FEATURES) == files[2]
-    assert inputs.all(paths.SHIFT_FEATURES)[0][1]["corruption"] == "noise"
-    assert inputs.one(paths.VAL_FEATURES) is None
+def files(template: str, **lists: list[int]) -> list[str]:
+    """Return a template's files as the rules list them, the last key running fastest."""
+    keys = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+    return [paths.fill(template, **CELL, **values) for values in keys]
 
 
 def test_inputs_of_one_split_are_its_own_and_those_of_none() -> None:
-    common = paths.fill(paths.TEST_FEATURES, **CELL)
-    own, other = (paths.fill(paths.TRAIN_FEATURES, split=seed, **CELL) for seed in (1, 11))
-    assert Inputs([common, own, other]).of_split(1).files == [common, own]
+    train = files(paths.TRAIN_FEATURES, split=[1, 11])
+    memory = files(paths.MEMORY, split=[1, 11], shots=[4, 16])
+    first, second = Inputs("text", "test", "lists", train, memory=memory).by_split(2)
+    assert first == Inputs("text", "test", "lists", train[:1], (), memory[:2], ())
+    assert second.memory == memory[2:]
+    assert second.files() == ["text", "test", "lists", train[1], *memory[2:]]
+
+
+def test_inputs_that_splits_cannot_share_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="--memory has 3 files for 2 split seeds"):
+        list(Inputs("text", "test", "lists", memory=["a", "b", "c"]).by_split(2))
+
+
+def test_the_hash_of_inputs_does_not_depend_on_their_order(tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in "abcd"]
+    for name in names:
+        Path(name).write_text(name)
+    first = Inputs(*names[:3], images=names[3:])
+    second = Inputs(names[2], names[0], names[3], images=[names[1]])
+    assert first.sha256() == second.sha256()
+    Path(names[3]).write_text("other")
+    assert Inputs(*names[:2], names[3]).sha256() != first.sha256()
+
+
+def test_a_memory_of_other_shots_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "memory.safetensors"
+    write_tensors(path, {"memory": np.ones((2, 5, 3), np.float16)})
+    assert read_memory(str(path), 4).shape == (2, 5, 3)
+    with pytest.raises(ArtifactError, match="has 4 shots of a class, not 16"):
+        read_memory(str(path), 16)
 
 
 def test_samples_of_several_splits_share_a_file_under_names_of_their_own() -> None:
     assert split_sample_name(sample_name(12, "main/text/none")) == (12, "main/text/none")
-
-
-def test_a_missing_input_is_named_by_its_template() -> None:
-    with pytest.raises(ArtifactError, match=r"--inputs has no file like data/splits/"):
-        Inputs(["data/other"]).required(paths.SPLIT)
 
 
 def test_rows_of_each_k_point_into_the_union_of_all_draws() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dmn.config import load, study_names
+from dmn.config import load
 from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.studies import order as order_study
 from dmn.studies import sensitivity
-from synthetic import study_data
+from dmn.studies.table import STUDIES
+from synthetic import memory, study_data
 
 ORDERS = [0, 1, 2]
 KEYS = [
@@ -42,8 +43,9 @@ def split(seed: int) -> StudyData:
     data = study_data(noise=0.6)
     other = study_data(noise=0.6, seed=seed)
     train = data.train if seed == 0 else data.train[:, ::-1].copy()
-    memory = {k: train[:, :k, 0] for k in (1, 4)}
-    data = replace(data, split_seed=seed, train=train, memory=memory, val=data.val or other.val)
+    memories = {k: memory(data.text, train[:, :k, 0]) for k in (1, 4)}
+    val = data.val or other.val
+    data = replace(data, split_seed=seed, train=train, memories=memories, val=val)
     for shots in (1, 4):
         cell = Cell("few_shot", shots, 0)
         data.projections[shots, 0] = sensitivity.train(data, CONFIG, cell, "bias", "all")
@@ -90,7 +92,7 @@ def reported(measured):
     return report
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_measures_tidy_rows_without_gaps(measured, name):
     rows, samples, _ = measured(name)
     assert set(KEYS) <= set(rows)
@@ -103,7 +105,7 @@ def test_a_study_measures_tidy_rows_without_gaps(measured, name):
             assert array.dtype != np.float64
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_reports_what_it_declares(reported, name):
     module = importlib.import_module(f"dmn.studies.{name}")
     report = reported(name)
@@ -114,7 +116,7 @@ def test_a_study_reports_what_it_declares(reported, name):
     assert all(f.endswith(".") and "nan" not in f for f in report.findings)
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_needs_no_heavy_import_and_says_what_it_asks(name):
     module = importlib.import_module(f"dmn.studies.{name}")
     assert module.TITLE

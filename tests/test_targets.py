@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dmn.config import load
+from dmn.pipeline.configuration import load_run as load
 from dmn.pipeline.targets import Targets
 
 
@@ -35,17 +35,16 @@ def test_a_new_order_entry_adds_files_and_changes_none() -> None:
 
 def test_a_new_seed_changes_no_job_parameter() -> None:
     names = ("seeds", "shots", "model")
-    before = Targets(load({"seeds": {"split": [0], "order": [0]}})).settings(*names)
-    after = Targets(load({"seeds": {"split": [0, 1], "order": [0, 1]}})).settings(*names)
+    before = Targets(load({"seeds": {"split": [0], "order": [0]}})).keys(*names)
+    after = Targets(load({"seeds": {"split": [0, 1], "order": [0, 1]}})).keys(*names)
     assert before == after
 
 
-def test_a_job_sees_its_own_backbone_and_study_only() -> None:
+def test_a_job_sees_its_own_backbone_only() -> None:
     other = {"model": "RN50-quickgelu", "pretrained": "openai"}
-    config = load({"encoders": {"glyph": {}, "RN50": other}, "studies": {"main": {}, "shift": {}}})
-    values = json.loads(Targets(config).settings(backbone="glyph", study="main"))
+    config = load({"encoders": {"glyph": {}, "RN50": other}})
+    values = json.loads(Targets(config).keys(backbone="glyph"))
     assert list(values["encoders"]) == ["glyph"]
-    assert list(values["studies"]) == ["main"]
 
 
 def test_zero_shot_settings_do_not_ask_for_imagenets_training_archive() -> None:

@@ -85,6 +85,11 @@ class DualMemoryNetwork:
         self._dynamic_slots = LiveSlots(self.model.fixed, projections)
         self._static_slots: Slots | None = None
 
+    @classmethod
+    def of_memory(cls, memory: np.ndarray | Tensor, **options: Any) -> DualMemoryNetwork:
+        """Return the network of a static memory [C, 1+K, D]: each class's text, then its shots."""
+        return cls(memory[:, 0], memory[:, 1:], **options)
+
     def empty_memory(self) -> DynamicMemory:
         """Return a dynamic memory without any image, as `reset` puts in place."""
         m = self.model

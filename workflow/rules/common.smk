@@ -5,8 +5,8 @@ import re
 import sys
 
 from dmn.pipeline import paths
-from dmn.config import load
 from dmn.errors import DmnError
+from dmn.pipeline.configuration import load_run
 from dmn.pipeline.sources import sources
 from dmn.pipeline.targets import Targets
 
@@ -21,7 +21,7 @@ os.environ.setdefault("MALLOC_TOP_PAD_", str(1 << 26))
 
 
 try:
-    CONFIG = load(config, "the configuration")
+    CONFIG = load_run(config, "the configuration")
     TARGETS = Targets(CONFIG)
 except DmnError as error:
     raise WorkflowError(str(error)) from None
@@ -35,14 +35,14 @@ wildcard_constraints:
     **paths.WILDCARDS,
 
 
-def settings(*names):
+def keys(*names):
     """Return a params function: the sections that a rule depends on, as JSON text."""
-    return lambda wildcards: TARGETS.settings(*names)
+    return lambda wildcards: TARGETS.keys(*names)
 
 
-def encoder_settings(*names):
-    """Return a params function: as `settings`, with the encoder of the job's backbone."""
-    return lambda wildcards: TARGETS.settings(*names, backbone=wildcards.backbone)
+def encoder_keys(*names):
+    """Return a params function: as `keys`, with the encoder of the job's backbone."""
+    return lambda wildcards: TARGETS.keys(*names, backbone=wildcards.backbone)
 
 
 def one_of(names):

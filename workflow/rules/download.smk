@@ -17,12 +17,12 @@ rule download_file:
         paths.beside(paths.BENCHMARK, paths.ARCHIVE)
     retries: 1
     params:
-        settings=settings("download"),
+        config=keys("download"),
     message:
         "Download {wildcards.file} of {wildcards.dataset}"
     shell:
         "python -m dmn.stages.download file --dataset {wildcards.dataset:q}"
-        " --file {wildcards.file:q} --settings {params.settings:q}"
+        " --file {wildcards.file:q} --config {params.config:q}"
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
@@ -39,12 +39,12 @@ rule download_manifest:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.DOWNLOAD_MANIFEST)
     params:
-        settings=settings("download"),
+        config=keys("download"),
     message:
         "List the files of {wildcards.dataset}"
     shell:
         "python -m dmn.stages.download manifest --dataset {wildcards.dataset:q}"
-        " --settings {params.settings:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 ruleorder: download_manifest > download_file

@@ -24,11 +24,11 @@ rule pretrain_encoder:
     resources:
         gpu=GPU,
     params:
-        settings=settings("pretraining", "numerics"),
+        config=keys("pretraining", "numerics"),
     message:
         "Pretrain the embedded encoder {wildcards.backbone} on glyphs (a minute or two, once)"
     shell:
-        "python -m dmn.stages.encoder pretrain --settings {params.settings:q}"
+        "python -m dmn.stages.encoder pretrain --config {params.config:q}"
         " --weights {output.weights:q} --history {output.history:q} 2>&1 | tee {log:q}"
 
 
@@ -48,9 +48,9 @@ rule fetch_encoder:
         backbone=one_of(RELEASED),
     retries: 2
     params:
-        settings=encoder_settings(),
+        config=encoder_keys(),
     message:
         "Fetch the weights of {wildcards.backbone}"
     shell:
         "python -m dmn.stages.encoder fetch --backbone {wildcards.backbone:q}"
-        " --settings {params.settings:q} --weights {output.weights:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --weights {output.weights:q} 2>&1 | tee {log:q}"

@@ -34,14 +34,17 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        settings=lambda wildcards: TARGETS.settings(
-            *STUDY_SECTIONS, study=wildcards.study
-        ),
+        config=keys(*STUDY_SECTIONS),
+        options=lambda wildcards: TARGETS.options(wildcards.study),
     message:
         "Evaluate {wildcards.study}: {wildcards.dataset}, {wildcards.backbone},"
         " split seeds {wildcards.splits}, orders {wildcards.orders}"
     shell:
-        "python -m dmn.stages.evaluation --study {wildcards.study} --settings {params.settings:q}"
-        " --splits {wildcards.splits} --orders {wildcards.orders} --rows {output.rows:q}"
-        " --samples {output.samples:q}"
-        " --inputs {input:q} 2>&1 | tee {log:q}"
+        "python -m dmn.stages.evaluation --study {wildcards.study} --dataset {wildcards.dataset:q}"
+        " --backbone {wildcards.backbone:q} --splits {wildcards.splits} --orders {wildcards.orders}"
+        " --config {params.config:q} --options {params.options:q}"
+        " --rows {output.rows:q} --samples {output.samples:q}"
+        " --text {input.text:q} --test {input.test:q} --lists {input.lists:q}"
+        " --train {input.train:q} --val {input.val:q} --memory {input.memory:q}"
+        " --projection {input.projection:q} --shifts {input.shifts:q} --images {input.images:q}"
+        " 2>&1 | tee {log:q}"

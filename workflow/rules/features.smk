@@ -28,13 +28,13 @@ rule text_features:
     resources:
         gpu=GPU,
     params:
-        settings=encoder_settings("pretraining", "prompts", "numerics", "download"),
+        config=encoder_keys("pretraining", "prompts", "numerics", "download"),
     message:
         "Encode the prompts of {wildcards.dataset} with {wildcards.backbone}"
     shell:
         "python -m dmn.stages.features text --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --settings {params.settings:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule test_features:
@@ -57,13 +57,13 @@ rule test_features:
     resources:
         gpu=GPU,
     params:
-        settings=encoder_settings("pretraining", "views", "numerics", "download"),
+        config=encoder_keys("pretraining", "views", "numerics", "download"),
     message:
         "Encode the test images of {wildcards.dataset} with {wildcards.backbone}"
     shell:
         "python -m dmn.stages.features test --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --settings {params.settings:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule few_shot_features:
@@ -88,13 +88,13 @@ rule few_shot_features:
     resources:
         gpu=GPU,
     params:
-        settings=encoder_settings("pretraining", "views", "numerics", "download"),
+        config=encoder_keys("pretraining", "views", "numerics", "download"),
     message:
         "Encode the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
         "python -m dmn.stages.features shots --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --shots {input.shots:q} --settings {params.settings:q} --train {output.train:q}"
+        " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
@@ -125,7 +125,7 @@ rule shift_features:
     resources:
         gpu=GPU,
     params:
-        settings=encoder_settings(
+        config=encoder_keys(
             "pretraining", "views", "corruptions", "numerics", "download"
         ),
     message:
@@ -133,7 +133,7 @@ rule shift_features:
     shell:
         "python -m dmn.stages.features shift --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --corruption {wildcards.corruption:q} --settings {params.settings:q}"
+        " --corruption {wildcards.corruption:q} --config {params.config:q}"
         " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
@@ -152,12 +152,12 @@ rule import_features:
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
     params:
-        settings=settings("download"),
+        config=keys("download"),
     message:
         "Check and import the features of {wildcards.dataset}"
     shell:
         "python -m dmn.stages.features import --dataset {wildcards.dataset:q}"
-        " --settings {params.settings:q} --text {output.text:q} --test {output.test:q}"
+        " --config {params.config:q} --text {output.text:q} --test {output.test:q}"
         " --files {input.files:q} 2>&1 | tee {log:q}"
 
 
@@ -177,10 +177,10 @@ rule import_few_shot_features:
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
     params:
-        settings=settings("download"),
+        config=keys("download"),
     message:
         "Import the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
         "python -m dmn.stages.features import-shots --dataset {wildcards.dataset:q}"
-        " --shots {input.shots:q} --settings {params.settings:q} --train {output.train:q}"
+        " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"

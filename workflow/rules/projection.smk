@@ -24,7 +24,7 @@ rule train_projection:
     resources:
         gpu=GPU,
     params:
-        settings=settings("model", "training", "numerics", "download"),
+        config=keys("model", "training", "numerics", "download"),
         shots=CONFIG.shots,
     message:
         "Train the {wildcards.projection} projections of {params.shots} shots,"
@@ -32,5 +32,5 @@ rule train_projection:
     shell:
         "python -m dmn.stages.projection --dataset {wildcards.dataset:q}"
         " --kind {wildcards.projection} --seed {wildcards.training} --text {input.text:q}"
-        " --train {input.train:q} --memory {input.memory:q} --settings {params.settings:q}"
+        " --train {input.train:q} --memory {input.memory:q} --config {params.config:q}"
         " --weights {output.weights:q} --curves {output.curves:q} 2>&1 | tee {log:q}"

@@ -32,12 +32,12 @@ for study in CONFIG.studies:
             f"benchmarks/reports/{study}.tsv"
         params:
             study=study,
-            settings=TARGETS.settings(study=study),
+            options=TARGETS.options(study),
         message:
             "Write the report {params.study}"
         shell:
             "python -m dmn.stages.reports study --study {params.study}"
-            " --settings {params.settings:q} --out {output.rows:q}"
+            " --options {params.options:q} --out {output.rows:q}"
             " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
 
 
@@ -69,7 +69,7 @@ os.environ.update(DMN_CONFIGURATION=RESOLVED)
 rule run_config:
     """Keep the whole resolved configuration beside the reports."""
     input:
-        code=sources("dmn.config.__main__"),
+        code=sources("dmn.pipeline.configuration"),
     output:
         paths.RUN_CONFIG,
     log:
@@ -79,7 +79,8 @@ rule run_config:
     message:
         "Write the resolved configuration"
     shell:
-        'python -m dmn.config --settings "$DMN_CONFIGURATION" --out {output:q} 2>&1 | tee {log:q}'
+        'python -m dmn.pipeline.configuration --config "$DMN_CONFIGURATION" --out {output:q}'
+        " 2>&1 | tee {log:q}"
 
 
 rule study_manifest:
@@ -103,15 +104,16 @@ rule manifest:
     """Hash every artifact and report; check with: sha256sum --check reports/all"""
     input:
         TARGETS.reports() + TARGETS.data(),
-        code=sources("dmn.pipeline.manifest"),
+        config=paths.RUN_CONFIG,
+        code=sources(
+            "dmn.pipeline.manifest", *(f"dmn.studies.{s}" for s in CONFIG.studies)
+        ),
     output:
         paths.MANIFEST,
     log:
         "logs/reports/manifest.log",
-    params:
-        # thousands of names do not fit on a command line
-        settings=CONFIG.model_dump_json(),
     message:
         "Hash {output}: all artifacts and reports"
     shell:
-        "python -m dmn.pipeline.manifest --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        # thousands of names do not fit on a command line
+        "python -m dmn.pipeline.manifest --out {output:q} --config {input.config:q} 2>&1 | tee {log:q}"

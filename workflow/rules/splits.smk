@@ -18,12 +18,12 @@ rule split:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
     params:
-        settings=settings("download"),
+        config=keys("download"),
     message:
         "Read the split of {wildcards.dataset}"
     shell:
         "python -m dmn.stages.splits lists --dataset {wildcards.dataset:q}"
-        " --settings {params.settings:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule shots:
@@ -38,9 +38,9 @@ rule shots:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SHOTS)
     params:
-        settings=settings("splits", "shots"),
+        config=keys("splits", "shots"),
     message:
         "Draw the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
         "python -m dmn.stages.splits shots --split {input.split:q} --seed {wildcards.split}"
-        " --settings {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} 2>&1 | tee {log:q}"

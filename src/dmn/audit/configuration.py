@@ -11,9 +11,10 @@ from dmn.audit.checks import Check, judged
 from dmn.audit.commands import last_lines, run
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS, read_records
-from dmn.config import Config, load
+from dmn.config import Config
 from dmn.config.writing import commented_yaml
 from dmn.pipeline import paths
+from dmn.pipeline.configuration import load_run
 from dmn.pipeline.run import NOTHING, job_counts, snakemake
 from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml
@@ -21,7 +22,7 @@ from dmn.schema import read_yaml
 
 def run_config(root: Path) -> Config:
     """Return the configuration that the reports were made with."""
-    return load(read_yaml(root / paths.RUN_CONFIG), paths.RUN_CONFIG)
+    return load_run(read_yaml(root / paths.RUN_CONFIG), paths.RUN_CONFIG)
 
 
 def changed_keys(
@@ -45,7 +46,7 @@ def check_configuration(root: Path) -> Check:
     problems = [f"{name} is asked for, but reports/all does not list it" for name in missing]
     if (root / paths.RUN_CONFIG).read_text(encoding="utf-8") != commented_yaml(config):
         problems.append(f"{paths.RUN_CONFIG} was not written by this code")
-    demo, plain = Config().model_dump(mode="json"), config.model_dump(mode="json")
+    demo, plain = load_run({}).model_dump(mode="json"), config.model_dump(mode="json")
     changes = list(changed_keys(demo, plain))
     summary = f"{len(changes)} keys differ from the demo" if changes else "the demo's defaults"
     if problems:

@@ -1,10 +1,9 @@
 """The typed configuration: one model, layered YAML, unknown keys refused with the nearest known.
 
-`config/demo.yaml` and `config/schema.json` are generated from the model:
-`python -m dmn.config --write`.
+It knows no study: `dmn.pipeline.configuration` checks a whole run.
 """
 
-from dmn.config.loading import from_argument, load, study_options
-from dmn.config.model import Config, study_names
+from dmn.config.loading import from_argument, load
+from dmn.config.model import Config
 
-__all__ = ["Config", "from_argument", "load", "study_names", "study_options"]
+__all__ = ["Config", "from_argument", "load"]

@@ -2,72 +2,72 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from dmn.config.model import Config, study_names
+from dmn.config.model import Config
 from dmn.errors import ConfigError, nearest
 from dmn.schema import read_yaml
+
+Validated = TypeVar("Validated", bound=BaseModel)
 
 
 def load(values: dict[str, Any], source: str = "configuration") -> Config:
     """Validate merged values; raise ConfigError naming key, value, bounds and the nearest key."""
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e, source) for e in error.errors())) from None
+    config = validated(Config, values, source)
     for backbone in config.backbones:
         if backbone not in config.encoders:
             raise ConfigError(
                 f"backbones: {backbone!r} ({source}) has no entry in encoders; "
                 + nearest(backbone, config.encoders)
             )
-    for name, changes in config.studies.items():
-        study_options(name, changes, source)
     return config
 
 
-def study_options(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
-    """Return a study's validated options; its module declares them as `Options`."""
-    known = study_names()
-    if name not in known:
-        raise ConfigError(f"studies: no study {name!r} ({source}); {nearest(name, known)}")
-    module = importlib.import_module(f"dmn.studies.{name}")
+def validated(model: type[Validated], values: dict[str, Any], source: str) -> Validated:
+    """Return a model of `values`; raise ConfigError naming each key that is wrong, and why."""
     try:
-        return module.Options.model_validate(changes)
+        return model.model_validate(values)
     except ValidationError as error:
-        where = f"{source}, studies.{name}"
-        raise ConfigError("; ".join(_explain(e, where) for e in error.errors())) from None
+        raise ConfigError("; ".join(_explain(e, source, model) for e in error.errors())) from None
 
 
 def from_argument(text: str | None) -> Config:
-    """Return the configuration that `--settings` names: JSON text, a YAML file, or the default."""
+    """Return the configuration that `--config` names: JSON text, a YAML file, or the default."""
+    return load(read_argument(text), "--config" if _is_json(text) else str(text))
+
+
+def read_argument(text: str | None) -> dict[str, Any]:
+    """Return the values of JSON text or of a YAML file."""
     if text is None:
-        return Config()
-    if text.lstrip().startswith("{"):
-        try:
-            return load(json.loads(text), "--settings")
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"--settings is not JSON: {error}") from None
-    return load(read_yaml(text), text)
+        return {}
+    if not _is_json(text):
+        return read_yaml(text)
+    try:
+        return dict(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--config is not JSON: {error}") from None
 
 
-def _explain(error: Any, source: str) -> str:
+def _is_json(text: str | None) -> bool:
+    return text is not None and text.lstrip().startswith("{")
+
+
+def _explain(error: Any, source: str, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         *above, key = error["loc"]
-        return f"unknown key {place!r} in {source}; {nearest(str(key), _known_keys(above))}"
+        known = _known_keys(above, model)
+        return f"unknown key {place!r} in {source}; {nearest(str(key), known)}"
     shown = repr(error["input"])
     # YAML reads 2024, on and null as other things than text
     hint = "; put it in quotes" if error["type"] == "string_type" else ""
     return f"{place} = {shown[:80]} in {source}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
 
 
-def _known_keys(above: list[Any]) -> list[str]:
-    model: Any = Config
+def _known_keys(above: list[Any], model: Any) -> list[str]:
     for part in above:
         fields = getattr(model, "model_fields", {})
         annotation = fields[part].annotation if part in fields else model

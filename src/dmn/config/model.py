@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -155,17 +154,6 @@ class Numerics(Strict):
     threads: int = Field(1, ge=1, description="threads of a job's matrix products")
 
 
-def all_studies() -> dict[str, dict[str, Any]]:
-    """Return every study with no change to its options."""
-    return {name: {} for name in study_names()}
-
-
-def study_names() -> list[str]:
-    """Return the studies that exist: the public modules of dmn.studies."""
-    folder = Path(__file__).parents[1] / "studies"
-    return sorted(p.stem for p in folder.glob("[a-z]*.py"))
-
-
 class Config(Strict):
     """The whole run. The defaults are the embedded demo."""
 
@@ -178,8 +166,7 @@ class Config(Strict):
         [1, 4, 16], min_length=1, description="K, labelled images per class"
     )
     studies: dict[str, dict[str, Any]] = Field(
-        default_factory=all_studies,
-        description="studies to make, each with changes to its options (default: all)",
+        {}, description="studies to make, each with changes to its options; empty: all of them"
     )
     seeds: Seeds = Seeds()
     download: Download = Download()

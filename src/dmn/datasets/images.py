@@ -13,34 +13,36 @@ from dmn.datasets.imported import read_imported_split
 from dmn.datasets.layouts import build_split, open_archives
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, parse_split_file
-from dmn.pipeline import paths
 
 THUMBNAIL = 48
 
 
-def open_images(entry: DatasetEntry, files: Iterable[str | Path]) -> ImageArchive:
-    """Open those archives of a data set that `files` names; all lie in one folder."""
+def open_images(entry: DatasetEntry, files: Iterable[str | Path], scratch: Path) -> ImageArchive:
+    """Open those archives of a data set that `files` names; all lie in one folder.
+
+    Compressed tars expand into `scratch`.
+    """
     files = list(files)
-    return open_archives(entry.served_by(files), Path(files[0]).parent, Path(paths.SCRATCH))
+    return open_archives(entry.served_by(files), Path(files[0]).parent, scratch)
 
 
-def read_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Split:
+def read_split(entry: DatasetEntry, files: Sequence[str | Path], scratch: Path) -> Split:
     """Return a data set's split: published lists, the embedded digits' own, or feature rows."""
     if entry.kind == "digits":
         return parse_split_file(entry.name, digits.split(), "the embedded digits")
     if entry.kind == "features":
         return read_imported_split(entry, files)
     entry = entry.served_by(files)
-    return build_split(entry, Path(files[0]).parent, open_images(entry, files))
+    return build_split(entry, Path(files[0]).parent, open_images(entry, files, scratch))
 
 
 def read_thumbnails(
-    entry: DatasetEntry, files: Iterable[str | Path], names: Iterable[str]
+    entry: DatasetEntry, files: Iterable[str | Path], scratch: Path, names: Iterable[str]
 ) -> dict[str, np.ndarray]:
     """Return small pictures, uint8 [48, 48, 3], by image name."""
     from PIL import Image
 
-    archive = open_images(entry, files)
+    archive = open_images(entry, files, scratch)
     size = (THUMBNAIL, THUMBNAIL)
     return {
         name: np.asarray(archive.image(name).resize(size, Image.Resampling.BICUBIC))

@@ -12,13 +12,12 @@ A study is one module of dmn.studies with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dmn.config import Config
 from dmn.randomness import generator
 from dmn.schema import Strict
 
@@ -52,8 +51,9 @@ class StudyData:
     """All that a study may read, of one data set, backbone and split seed.
 
     text [C, D]; train views [C, K, V, D] of the largest K, shots in the order that they are drawn;
-    memory: shots [C, K, D] by K; projections by (K, training seed); shifts by (kind, severity).
-    `train` and `val` are None where the data set has only a test part.
+    memories: the static memory [C, 1+K, D] by K, of each class its text feature, then its shots;
+    projections by (K, training seed); shifts by (kind, severity). `train` and `val` are None where
+    the data set has only a test part.
     """
 
     dataset: str
@@ -65,7 +65,7 @@ class StudyData:
     test: Part
     val: Part | None = None
     train: np.ndarray | None = None
-    memory: dict[int, np.ndarray] = field(default_factory=dict)
+    memories: dict[int, np.ndarray] = field(default_factory=dict)
     projections: dict[tuple[int, int], Projections] = field(default_factory=dict)
     shifts: dict[tuple[str, int], Part] = field(default_factory=dict)
     thumbnails: dict[str, np.ndarray] = field(default_factory=dict)
@@ -103,18 +103,6 @@ class Cell:
         """Return the cell as columns of a row."""
         training = "none" if self.training_seed is None else str(self.training_seed)
         return {"setting": self.setting, "shots": self.shots, "training_seed": training}
-
-
-def cells(config: Config) -> Iterator[Cell]:
-    """Yield the cells that the configuration asks for, in the paper's order."""
-    if "zero_shot" in config.settings:
-        yield Cell("zero_shot")
-    for shots in config.shots:
-        if "training_free" in config.settings:
-            yield Cell("training_free", shots)
-        if "few_shot" in config.settings:
-            for seed in config.seeds.training:
-                yield Cell("few_shot", shots, seed)
 
 
 def sample_name(split_seed: int, name: str) -> str:

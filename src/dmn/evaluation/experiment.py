@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Part, StudyData, cells, stream_order
+from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
 from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
 
@@ -26,10 +26,18 @@ FUSIONS = ("fixed", "validation", "oracle")
 
 
 def study_cells(data: StudyData, config: Config) -> Iterator[Cell]:
-    """Yield the configured cells that a data set can serve: few-shot ones need its shots."""
-    for cell in cells(config):
-        if cell.shots == 0 or cell.shots in data.memory:
-            yield cell
+    """Yield the configured cells that the data serve, in the paper's order.
+
+    Cells with shots need their memory, few-shot ones their projections too.
+    """
+    if "zero_shot" in config.settings:
+        yield Cell("zero_shot")
+    for shots in data.memories:
+        if "training_free" in config.settings:
+            yield Cell("training_free", shots)
+        for known, seed in data.projections if "few_shot" in config.settings else ():
+            if known == shots:
+                yield Cell("few_shot", shots, seed)
 
 
 def largest(found: Iterable[Cell], setting: str) -> Cell | None:
@@ -305,11 +313,8 @@ def _network(
     }
     if cell.training_seed is not None and "projections" not in changes:
         options["projections"] = data.projections[cell.shots, cell.training_seed]
-    return DualMemoryNetwork(
-        torch.from_numpy(data.text),
-        torch.from_numpy(data.memory[cell.shots]) if cell.shots else None,
-        logit_scale=data.logit_scale,
-        dtype=getattr(torch, numerics.dtype),
-        device=numerics.device,
-        **options | changes,
-    )
+    options |= {"logit_scale": data.logit_scale, "device": numerics.device}
+    options |= {"dtype": getattr(torch, numerics.dtype)} | changes
+    if not cell.shots:
+        return DualMemoryNetwork(torch.from_numpy(data.text), **options)
+    return DualMemoryNetwork.of_memory(torch.from_numpy(data.memories[cell.shots]), **options)

@@ -1,66 +1,73 @@
-"""What a study gets, read from the input files of its job, found by their names."""
+"""What a study gets, read from the input files of its job."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 
 from dmn.artifacts import read_json, read_tensor_metadata, read_tensors, sha256
 from dmn.config import Config
-from dmn.datasets.images import read_thumbnails
-from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import Part, StudyData
 from dmn.evaluation.shots import read_shots
-from dmn.method.projections import Projections
-from dmn.pipeline import paths
+
+if TYPE_CHECKING:
+    from dmn.method.projections import Projections
+
+Label = TypeVar("Label")
+# an equal number of files for each split seed, seed after seed
+BY_SPLIT = ("train", "val", "memory", "projection")
 
 
-def pattern(template: str) -> re.Pattern[str]:
-    """Return a path template as a regular expression with the wildcards as groups."""
-    parts = re.split(r"\{(\w+)\}", template)
-    text = ""
-    for position, part in enumerate(parts):
-        text += f"(?P<{part}>{paths.WILDCARDS[part]})" if position % 2 else re.escape(part)
-    return re.compile(text)
-
-
+@dataclass(frozen=True)
 class Inputs:
-    """The input files of a job, found by the templates that they match."""
+    """The input files of a job by what they hold.
 
-    def __init__(self, files: Sequence[str]) -> None:
-        self.files = list(files)
+    train, val: one a split seed; memory: for each split seed one a number of shots; projection:
+    for each split seed and number of shots one a training seed; shifts: for each kind of
+    corruption one a severity; images: the archives, where pictures of test images are shown.
+    """
 
-    def all(self, template: str) -> list[tuple[str, dict[str, str]]]:
-        """Return the files that match a template, each with its wildcards."""
-        matches = ((file, pattern(template).fullmatch(file)) for file in self.files)
-        return [(file, match.groupdict()) for file, match in matches if match]
+    text: str
+    test: str
+    lists: str
+    train: Sequence[str] = ()
+    val: Sequence[str] = ()
+    memory: Sequence[str] = ()
+    projection: Sequence[str] = ()
+    shifts: Sequence[str] = ()
+    images: Sequence[str] = ()
 
-    def one(self, template: str) -> str | None:
-        """Return the file that matches a template, or None."""
-        found = self.all(template)
-        return found[0][0] if found else None
+    def by_split(self, count: int) -> Iterator[Inputs]:
+        """Yield for each of `count` split seeds its own files and those that belong to none."""
+        for name in BY_SPLIT:
+            if (found := len(getattr(self, name))) % count:
+                raise ArtifactError(
+                    f"--{name} has {found} files for {count} split seeds; give as many for each"
+                )
+        for place in range(count):
+            own: dict[str, Any] = {name: self._share(name, place, count) for name in BY_SPLIT}
+            yield replace(self, **own)
 
-    def required(self, template: str) -> str:
-        """Return the file that matches a template; ArtifactError where there is none."""
-        file = self.one(template)
-        if file is None:
-            raise ArtifactError(f"--inputs has no file like {template}; it has {self.files}")
-        return file
+    def _share(self, name: str, place: int, count: int) -> Sequence[str]:
+        files = getattr(self, name)
+        size = len(files) // count
+        return files[place * size : (place + 1) * size]
 
-    def of_split(self, seed: int) -> Inputs:
-        """Return the files of one split seed, and those that belong to no split."""
-        named = ((file, re.search(r"\bsplit=(\d+)", file)) for file in self.files)
-        return Inputs([file for file, name in named if name is None or int(name[1]) == seed])
+    def files(self) -> list[str]:
+        """Return all files."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return [file for value in values for file in ([value] if isinstance(value, str) else value)]
 
     def sha256(self) -> str:
-        """Return one hash over the artifacts (not the code) and their names."""
-        lines = (f"{_sha256(file)}  {file}\n" for file in sorted(self.files))
+        """Return one hash over the files and their names."""
+        lines = (f"{_sha256(file)}  {file}\n" for file in sorted(self.files()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -68,62 +75,76 @@ class Inputs:
 _sha256 = cache(sha256)
 
 
-def read_part(path: str | None) -> Part | None:
-    """Read one part's features; None where the data set has no such part, or no image in it."""
-    if path is None:
-        return None
+def read_part(path: str) -> Part:
+    """Read one part's features."""
     tensors, facts = read_tensors(path), read_tensor_metadata(path)
-    if not len(tensors["labels"]):
-        return None
     return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"])
 
 
-def read_data(inputs: Inputs, config: Config, split_seed: int) -> StudyData:
-    """Read the inputs of one split seed into what a study gets."""
-    inputs = inputs.of_split(split_seed)
-    text_file = inputs.required(paths.TEXT_FEATURES)
-    keys = inputs.all(paths.TEXT_FEATURES)[0][1]
-    test_file = inputs.required(paths.TEST_FEATURES)
-    train, val = inputs.one(paths.TRAIN_FEATURES), inputs.one(paths.VAL_FEATURES)
-    test = read_part(test_file)
-    assert test is not None
-    projections = {
-        (int(found["shots"]), int(found["training"])): read_projections(file)
-        for file, found in inputs.all(paths.PROJECTION)
-    }
-    return StudyData(
-        dataset=keys["dataset"],
-        backbone=keys["backbone"],
-        split_seed=split_seed,
-        class_names=read_json(inputs.required(paths.SPLIT))["classes"],
-        logit_scale=read_tensor_metadata(text_file)["logit_scale"],
-        text=read_tensors(text_file)["text"],
-        test=test,
-        val=read_part(val),
-        train=read_shots(train, max(config.shots)) if train else None,
-        memory={
-            int(found["shots"]): read_tensors(file)["memory"][:, 1:]
-            for file, found in inputs.all(paths.MEMORY)
-        },
-        projections=projections,
-        shifts={
-            (found["corruption"], int(found["severity"])): part
-            for file, found in inputs.all(paths.SHIFT_FEATURES)
-            if (part := read_part(file)) is not None
-        },
-    )
+def read_memory(path: str, shots: int) -> np.ndarray:
+    """Read a static memory [C, 1+K, D]: of each class its text feature, then K shots."""
+    memory = read_tensors(path)["memory"]
+    if memory.shape[1] != 1 + shots:
+        raise ArtifactError(f"{path} has {memory.shape[1] - 1} shots of a class, not {shots}")
+    return memory
 
 
 def read_projections(path: str) -> Projections:
     """Read trained projections."""
+    import torch
+
+    from dmn.method.projections import Projections
+
     build = getattr(Projections, read_tensor_metadata(path)["kind"])
     return build(**{name: torch.from_numpy(value) for name, value in read_tensors(path).items()})
 
 
-def thumbnails(inputs: Inputs, data: StudyData, config: Config) -> dict[str, np.ndarray]:
-    """Return small pictures of the test images by id, where the job has the archives."""
-    archives = [file for file, _ in inputs.all(paths.ARCHIVE)]
-    if not archives:
-        return {}
-    entry = find_dataset(data.dataset, load_registry(config.download.registry))
-    return read_thumbnails(entry, archives, data.test.ids)
+def read_data(
+    inputs: Inputs, config: Config, dataset: str, backbone: str, split_seed: int
+) -> StudyData:
+    """Read the inputs of one split seed into what a study gets; the configuration labels them."""
+    shots = config.shots if inputs.train or inputs.memory else []
+    cells = product(shots, config.seeds.training) if inputs.projection else ()
+    corruptions = config.corruptions if inputs.shifts else None
+    shifts = product(corruptions.kinds, corruptions.severities) if corruptions else ()
+    train, val_file = _one("train", inputs.train), _one("val", inputs.val)
+    val = read_part(val_file) if val_file else None
+    return StudyData(
+        dataset=dataset,
+        backbone=backbone,
+        split_seed=split_seed,
+        class_names=read_json(inputs.lists)["classes"],
+        logit_scale=read_tensor_metadata(inputs.text)["logit_scale"],
+        text=read_tensors(inputs.text)["text"],
+        test=read_part(inputs.test),
+        # a data set may have no image to validate on
+        val=val if val is not None and len(val) else None,
+        train=read_shots(train, max(shots)) if train else None,
+        memories={
+            k: read_memory(file, k) for k, file in _labelled("memory", shots, inputs.memory).items()
+        },
+        projections={
+            cell: read_projections(file)
+            for cell, file in _labelled("projection", cells, inputs.projection).items()
+        },
+        shifts={
+            shift: read_part(file)
+            for shift, file in _labelled("shifts", shifts, inputs.shifts).items()
+        },
+    )
+
+
+def _one(option: str, files: Sequence[str]) -> str | None:
+    if len(files) > 1:
+        raise ArtifactError(f"--{option} has {len(files)} files for one split seed; give one")
+    return files[0] if files else None
+
+
+def _labelled(option: str, labels: Iterable[Label], files: Sequence[str]) -> dict[Label, str]:
+    """Return the files of an option by what the configuration says that they are; maybe none."""
+    wanted = list(labels)
+    if files and len(files) != len(wanted):
+        raise ArtifactError(
+            f"--{option} has {len(files)} files; the configuration has {len(wanted)} of them"
+        )
+    return dict(zip(wanted, files, strict=False))

@@ -48,7 +48,7 @@ class Bench:
         if not K:
             return Given(text, scale, seed=self.data.split_seed)
         assert self.data.train is not None
-        shots, views = unit(self.data.memory[K]), self.data.train[:, :K]
+        shots, views = unit(self.data.memories[K][:, 1:]), self.data.train[:, :K]
         return Given(text, scale, shots, views, self.data.split_seed)
 
     @cached_property

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from dmn.config import Config, load
+from dmn.config import Config
 from dmn.errors import ConfigError
+from dmn.pipeline.configuration import load_run
 from dmn.schema import merge, read_yaml
 
 CONFIG_HELP = "YAML file over the defaults, which are the embedded demo"
@@ -47,7 +48,7 @@ class Asked:
     def config(self) -> Config:
         """Return the configuration that is asked for, checked."""
         values = read_yaml(self.file) if self.file else {}
-        return load(merge(values, self.changes), self.file or "the command line")
+        return load_run(merge(values, self.changes), self.file or "the command line")
 
     def options(self) -> list[str]:
         """Return the same for Snakemake."""

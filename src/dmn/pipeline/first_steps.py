@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmn.config import Config
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ConfigError
+from dmn.evaluation.inputs import Inputs
 from dmn.pipeline import paths
 from dmn.pipeline.asked import CONFIG_HELP, Asked
 from dmn.pipeline.paths import fill
@@ -43,14 +45,18 @@ def configured(file: str | None, dataset: str, backbone: str | None) -> Asked:
     return Asked(file, changes)
 
 
-def inputs(config: Config, split: int, shots: int) -> list[str]:
+def inputs(config: Config, split: int, shots: int) -> Inputs:
     """Return the artifacts that an experiment reads; few-shot ones where the data set has them."""
     dataset, backbone = config.datasets[0], config.backbones[0]
-    keys = {"dataset": dataset, "backbone": backbone, "split": split, "shots": shots}
-    found = [paths.SPLIT, paths.TEXT_FEATURES, paths.TEST_FEATURES]
-    if find_dataset(dataset, load_registry(config.download.registry)).few_shot:
-        found += [paths.TRAIN_FEATURES, paths.VAL_FEATURES, paths.MEMORY]
-    return [fill(template, **keys) for template in found]
+
+    def file(template: str) -> str:
+        return fill(template, dataset=dataset, backbone=backbone, split=split, shots=shots)
+
+    found = Inputs(file(paths.TEXT_FEATURES), file(paths.TEST_FEATURES), file(paths.SPLIT))
+    if not find_dataset(dataset, load_registry(config.download.registry)).few_shot:
+        return found
+    train, val = [file(paths.TRAIN_FEATURES)], [file(paths.VAL_FEATURES)]
+    return replace(found, train=train, val=val, memory=[file(paths.MEMORY)])
 
 
 def run(
@@ -92,14 +98,15 @@ def main(arguments: argparse.Namespace) -> None:
     if shots not in config.shots:
         raise ConfigError(f"--shots {shots} is not among the configured shots {config.shots}")
     files = inputs(config, arguments.split, shots)
-    make(files, asked, arguments.cores)
+    make(files.files(), asked, arguments.cores)
 
     import torch
 
-    from dmn.evaluation.inputs import Inputs, read_data
+    from dmn.evaluation.inputs import read_data
 
     torch.set_num_threads(config.numerics.threads)
-    data = read_data(Inputs(files), config, arguments.split)
+    one = config.model_copy(update={"shots": [shots]})
+    data = read_data(files, one, config.datasets[0], config.backbones[0], arguments.split)
     table = run(data, config, arguments.what, shots, order_seeds)
     head = f"Accuracy in percent on {data.dataset} ({data.backbone}), split {data.split_seed}, "
     text = table.to_string(index=False, float_format="%.2f", na_rep="")

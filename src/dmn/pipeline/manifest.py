@@ -8,12 +8,12 @@ from dmn.artifacts import manifest_text, write_text
 from dmn.errors import run_main
 
 
-def files_of(settings: str) -> list[str]:
-    """Return every artifact and report of a configuration, given as JSON text."""
+def files_of(config: str) -> list[str]:
+    """Return every artifact and report of a whole configuration, JSON text or a YAML file."""
     from dmn.config import from_argument
     from dmn.pipeline.targets import Targets
 
-    targets = Targets(from_argument(settings))
+    targets = Targets(from_argument(config))
     return targets.reports() + targets.data()
 
 
@@ -23,9 +23,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="manifest to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--files", nargs="+", metavar="FILE", help="files to hash")
-    source.add_argument("--settings", metavar="JSON|FILE", help="configuration: hash all of it")
+    source.add_argument("--config", metavar="JSON|FILE", help="configuration: hash all of it")
     arguments = parser.parse_args()
-    files = arguments.files or files_of(arguments.settings)
+    files = arguments.files or files_of(arguments.config)
     write_text(arguments.out, manifest_text(files))
 
 

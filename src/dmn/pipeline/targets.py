@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import product
 from types import ModuleType
 from typing import Any
 
-from dmn.config import Config, study_options
+from dmn.config import Config
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
@@ -22,6 +21,7 @@ from dmn.pipeline import paths
 from dmn.pipeline.paths import fill
 from dmn.pipeline.sources import relative, sources
 from dmn.seeds import all_seeds, seed_range
+from dmn.studies.table import find_study, study_options
 
 
 class Targets:
@@ -46,27 +46,29 @@ class Targets:
                     f"configuration has {len(names)} backbones ({', '.join(names)}); name one"
                 )
 
-    def settings(self, *names: str, backbone: str | None = None, study: str | None = None) -> str:
+    def keys(self, *names: str, backbone: str | None = None) -> str:
         """Return the sections that a job depends on as JSON text, and no more.
 
-        Of the encoders only `backbone`, of the studies only `study`, of the seeds only those of
-        training: a new seed, backbone or study must not change the other jobs' parameters.
+        Of the encoders only `backbone`, of the seeds only those of training: a new seed or
+        backbone must not change the other jobs' parameters.
         """
         config = self.config
         changes: dict[str, Any] = {}
         if backbone is not None:
             changes |= {"backbones": [backbone], "encoders": {backbone: config.encoders[backbone]}}
-        if study is not None:
-            changes |= {"studies": {study: config.studies[study]}}
         values = json.loads(config.model_copy(update=changes).sections(*names, *changes))
         if "seeds" in values:
             values["seeds"] = {"training": values["seeds"]["training"]}
         return json.dumps(values, sort_keys=True)
 
+    def options(self, study: str) -> str:
+        """Return all options of a study as JSON text."""
+        options = study_options(study, self.config.studies[study])
+        return json.dumps(options.model_dump(mode="json"), sort_keys=True)
+
     def study_modules(self) -> dict[str, ModuleType]:
         """Return the configured studies' modules by name."""
-        names = self.config.studies
-        return {name: importlib.import_module(f"dmn.studies.{name}") for name in names}
+        return {name: find_study(name) for name in self.config.studies}
 
     def needs(self, study: str) -> frozenset[str]:
         """Return which inputs a study needs beside the test features."""
@@ -160,10 +162,13 @@ class Targets:
         seeds = seed_range(splits)
         keys = {"dataset": dataset, "backbone": backbone}
         needs = self.needs(study)
-        inputs: dict[str, Any] = {
+        inputs: dict[str, Any] = {name: [] for name in ("train", "val", "memory", "projection")}
+        inputs |= {
             "text": fill(paths.TEXT_FEATURES, **keys),
             "test": fill(paths.TEST_FEATURES, **keys),
             "lists": fill(paths.SPLIT, dataset=dataset),
+            "shifts": self.shifts(dataset, backbone) if "shifts" in needs else [],
+            "images": self.images(dataset) if "images" in needs else [],
         }
         if self.few_shot(dataset):
             inputs["train"] = [fill(paths.TRAIN_FEATURES, split=seed, **keys) for seed in seeds]
@@ -172,10 +177,6 @@ class Targets:
             if "projection" in needs:
                 found = (self.projection(dataset, backbone, seed) for seed in seeds)
                 inputs["projection"] = _joined(found)
-        if "shifts" in needs:
-            inputs["shifts"] = self.shifts(dataset, backbone)
-        if "images" in needs:
-            inputs["images"] = self.images(dataset)
         return inputs
 
     def evaluation_rows(self, study: str) -> list[str]:

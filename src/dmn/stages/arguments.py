@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
-SETTINGS_HELP = "configuration: JSON text or a YAML file (default: the embedded demo)"
+from dmn import studies
+from dmn.config.loading import validated
+from dmn.errors import ConfigError, nearest
+
+CONFIG_HELP = "configuration: JSON text or a YAML file (default: the embedded demo)"
 
 
 def command(prog: str, description: str | None) -> argparse.ArgumentParser:
@@ -24,9 +32,31 @@ def add(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
         parser.add_argument(f"--{name}", required=True, help=helps.get(name, _HELP.get(name)))
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add `--settings`."""
-    parser.add_argument("--settings", metavar="JSON|FILE", help=SETTINGS_HELP)
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add `--config`."""
+    parser.add_argument("--config", metavar="JSON|FILE", help=CONFIG_HELP)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--options`, for `find_study`."""
+    parser.add_argument("--options", metavar="JSON", default="{}", help="options of the study")
+
+
+def find_study(arguments: argparse.Namespace) -> tuple[ModuleType, Any]:
+    """Return the module and the options of the study that a command line names.
+
+    It is found by its name alone: a job that read the table of studies would be made anew with
+    every new line of it.
+    """
+    known = {module.name for module in iter_modules(studies.__path__)} - {"table"}
+    if arguments.study not in known:
+        raise ConfigError(f"no study {arguments.study!r}; {nearest(arguments.study, known)}")
+    module = import_module(f"dmn.studies.{arguments.study}")
+    try:
+        changes = json.loads(arguments.options)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--options is not JSON: {error}") from None
+    return module, validated(module.Options, changes, "--options")
 
 
 def add_list(

@@ -15,7 +15,7 @@ from dmn.datasets import digits
 from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
 from dmn.errors import ConfigError, nearest, run_main
-from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.stages.arguments import add, add_config, add_files, command
 
 
 def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str:
@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("action", choices=["file", "manifest"])
     parser.add_argument("--file", help="name of the file in the registry (action file)")
     add(parser, "dataset", "out")
-    add_settings(parser)
+    add_config(parser)
     add_files(parser, "files", "the downloaded files (action manifest)")
     arguments = parser.parse_args()
-    config = from_argument(arguments.settings)
+    config = from_argument(arguments.config)
     entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
     out = Path(arguments.out)
     if arguments.action == "file":

@@ -13,7 +13,7 @@ from dmn.config import from_argument
 from dmn.encoders.clip import fetch_weights
 from dmn.encoders.pretrain import pretrain
 from dmn.errors import run_main
-from dmn.stages.arguments import add, add_settings, command
+from dmn.stages.arguments import add, add_config, command
 
 
 def main() -> None:
@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--backbone", help="name in `encoders` (action fetch)")
     parser.add_argument("--history", help="loss table to write (action pretrain)")
     add(parser, weights="weights to write (safetensors)")
-    add_settings(parser)
+    add_config(parser)
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    config = from_argument(arguments.settings)
+    config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
     if arguments.action == "pretrain":
         result = pretrain(config.pretraining)

@@ -1,12 +1,13 @@
 """evaluation: stream the test images through the network and measure one study.
 
-One job serves one data set and backbone, a group of split seeds and a group of stream orders. It
-finds its inputs by their names, which are those of src/dmn/pipeline/paths.py.
+One job serves one data set and backbone, a group of split seeds and a group of stream orders.
 """
 
 from __future__ import annotations
 
-import importlib
+import argparse
+from dataclasses import fields
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,12 +17,15 @@ import torch
 
 import dmn
 from dmn.artifacts import write_rows, write_tensors
-from dmn.config import Config, from_argument, study_options
-from dmn.errors import ConfigError, run_main
+from dmn.config import Config, from_argument
+from dmn.datasets.images import read_thumbnails
+from dmn.datasets.registry import find_dataset, load_registry
+from dmn.errors import run_main
 from dmn.evaluation.contract import StudyData, sample_name
-from dmn.evaluation.inputs import Inputs, read_data, thumbnails
-from dmn.seeds import seed_range
-from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.evaluation.inputs import Inputs, read_data
+from dmn.pipeline import paths
+from dmn.seeds import given_seeds
+from dmn.stages.arguments import add, add_config, add_files, add_options, command, find_study
 
 
 def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
@@ -34,14 +38,6 @@ def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
     )
     versions = f"dmn {dmn.__version__}; torch {torch.__version__.split('+')[0]}"
     return {"protocol": protocol, "versions": versions, "inputs_sha256": inputs.sha256()}
-
-
-def seeds(option: str, text: str) -> list[int]:
-    """Return the seeds that an option names; ConfigError for anything else."""
-    try:
-        return list(seed_range(text))
-    except ValueError as error:
-        raise ConfigError(f"--{option}: {error}") from None
 
 
 def measure(
@@ -59,28 +55,48 @@ def measure(
     return rows, measured.samples
 
 
+def thumbnails(data: StudyData, inputs: Inputs, config: Config) -> dict[str, np.ndarray]:
+    """Return small pictures of the test images by id, where the job has the archives."""
+    if not inputs.images:
+        return {}
+    entry = find_dataset(data.dataset, load_registry(config.download.registry))
+    return read_thumbnails(entry, inputs.images, Path(paths.SCRATCH), data.test.ids)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the files of `Inputs`."""
+    add(parser, "text", "test", lists="split.json of the data set")
+    add_files(parser, "train", "features of the training images, one for each split seed")
+    add_files(parser, "val", "features of the validation images, one for each split seed")
+    add_files(parser, "memory", "static memories: by split seed and number of shots")
+    add_files(parser, "projection", "projections: by split seed, number of shots, training seed")
+    add_files(parser, "shifts", "features of shifted test images: by corruption and severity")
+    add_files(parser, "images", "archives that pictures of the test images are read from")
+
+
 def main() -> None:
     """Run one study on one cell of the design and write its rows and per-sample answers."""
     parser = command("evaluation", __doc__)
-    add(parser, study="name of the study", splits="split seeds, such as 0-2")
-    add(parser, orders="order seeds, such as 0-9")
+    add(parser, "dataset", "backbone", study="name of the study")
+    add(parser, splits="split seeds, such as 0-2", orders="order seeds, such as 0-9")
     add(parser, rows="table to write (CSV)", samples="per-sample answers to write (safetensors)")
-    add_settings(parser)
-    add_files(parser, "inputs", "features, memories, projections, lists and archives")
+    add_inputs(parser)
+    add_config(parser)
+    add_options(parser)
     arguments = parser.parse_args()
-    config = from_argument(arguments.settings)
-    options = study_options(arguments.study, config.studies.get(arguments.study, {}))
-    splits, order_seeds = seeds("splits", arguments.splits), seeds("orders", arguments.orders)
+    config = from_argument(arguments.config)
+    module, options = find_study(arguments)
+    splits = given_seeds("--splits", arguments.splits)
+    order_seeds = given_seeds("--orders", arguments.orders)
     torch.set_num_threads(config.numerics.threads)
-    inputs = Inputs([file for file in arguments.inputs if not file.endswith(".py")])
-    module = importlib.import_module(f"dmn.studies.{arguments.study}")
+    inputs = Inputs(**{field.name: getattr(arguments, field.name) for field in fields(Inputs)})
     tables: list[pd.DataFrame] = []
     samples: dict[str, np.ndarray] = {}
-    for split in splits:
-        data = read_data(inputs, config, split)
-        data.thumbnails.update(thumbnails(inputs, data, config))
+    for split, own in zip(splits, inputs.by_split(len(splits)), strict=True):
+        data = read_data(own, config, arguments.dataset, arguments.backbone, split)
+        data.thumbnails.update(thumbnails(data, own, config))
         rows, answers = measure(module, data, config, options, order_seeds)
-        tables.append(rows.assign(**provenance(inputs.of_split(split), config)))
+        tables.append(rows.assign(**provenance(own, config)))
         samples |= {sample_name(split, name): array for name, array in answers.items()}
     write_rows(arguments.rows, pd.concat(tables, ignore_index=True))
     facts = {"study": arguments.study, "dataset": data.dataset, "backbone": data.backbone}

@@ -36,8 +36,9 @@ from dmn.encoders.prompts import (
     text_features,
 )
 from dmn.errors import run_main
+from dmn.pipeline import paths
 from dmn.randomness import generator
-from dmn.stages.arguments import add_files, add_settings, command
+from dmn.stages.arguments import add_config, add_files, command
 
 Images = Sequence[tuple[str, int]]
 
@@ -47,7 +48,7 @@ class Source:
 
     def __init__(self, arguments: argparse.Namespace, config: Config, entry: DatasetEntry) -> None:
         self.config, self.entry, self.weights = config, entry, arguments.weights
-        self.archive: ImageArchive = open_images(entry, arguments.files)
+        self.archive: ImageArchive = open_images(entry, arguments.files, Path(paths.SCRATCH))
         settings = config.encoder(arguments.backbone)
         self.encoder: Encoder = load_encoder(settings, self.weights, config.numerics.device)
 
@@ -190,11 +191,11 @@ def main() -> None:
     parser.add_argument("--train", help="training features to write (shots, import-shots)")
     parser.add_argument("--val", help="validation features to write (shots, import-shots)")
     parser.add_argument("--out", nargs="*", default=[], help="files to write (text, test, shift)")
-    add_settings(parser)
+    add_config(parser)
     add_files(parser, "files", "the downloaded files of the data set")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    config = from_argument(arguments.settings)
+    config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
     entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
     if arguments.action.startswith("import"):

@@ -15,7 +15,7 @@ from dmn.config import from_argument
 from dmn.errors import run_main
 from dmn.evaluation.fit import rounded, train, training_schedule
 from dmn.evaluation.shots import read_shots
-from dmn.stages.arguments import add, add_list, add_settings, command
+from dmn.stages.arguments import add, add_config, add_list, command
 
 
 def main() -> None:
@@ -25,9 +25,9 @@ def main() -> None:
     add_list(parser, "memory", "static memories [C, 1+K, D] (safetensors)")
     add_list(parser, "weights", "projections to write (safetensors), one for each memory")
     add_list(parser, "curves", "training curves to write (CSV), one for each memory")
-    add_settings(parser)
+    add_config(parser)
     arguments = parser.parse_args()
-    config = from_argument(arguments.settings)
+    config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
     text = read_tensors(arguments.text)["text"]
     logit_scale = read_tensor_metadata(arguments.text)["logit_scale"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -14,13 +14,12 @@ from dmn.artifacts import (
     read_tensors,
     sha256,
 )
-from dmn.config import from_argument, study_options
 from dmn.errors import run_main
 from dmn.evaluation.contract import split_sample_name
 from dmn.report.page import read_facts, write_page
 from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
-from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.stages.arguments import add, add_files, add_options, command, find_study
 
 
 def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
@@ -35,12 +34,13 @@ def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[s
     return samples
 
 
-def write_study(study: str, rows: list[str], samples: list[str], options: Any, out: str) -> None:
+def write_study(
+    module: ModuleType, rows: list[str], samples: list[str], options: Any, out: str
+) -> None:
     """Write all files of one study's report."""
     text_columns = {"training_seed": str}
     table = pd.concat([read_rows(file, dtype=text_columns) for file in rows], ignore_index=True)
     sources = {file: sha256(file) for file in [*rows, *samples]}
-    module = importlib.import_module(f"dmn.studies.{study}")
     write_study_report(module, table, read_all_samples(samples), options, Path(out).parent, sources)
 
 
@@ -51,16 +51,15 @@ def main() -> None:
     parser.add_argument("--study", help="name of the study (action study)")
     parser.add_argument("--config", help="the resolved configuration (action page)")
     add(parser, out="rows.csv of the study (its other files lie beside it), or the page to write")
-    add_settings(parser)
+    add_options(parser)
     add_files(parser, "rows", "tables of the study's jobs (action study)")
     add_files(parser, "samples", "per-sample answers of the jobs (action study)")
     add_files(parser, "summaries", "summary.json of each study (action page)")
     add_files(parser, "downloads", "manifest.json of each data set (action page)")
     arguments = parser.parse_args()
     if arguments.action == "study":
-        config = from_argument(arguments.settings)
-        options = study_options(arguments.study, config.studies.get(arguments.study, {}))
-        write_study(arguments.study, arguments.rows, arguments.samples, options, arguments.out)
+        module, options = find_study(arguments)
+        write_study(module, arguments.rows, arguments.samples, options, arguments.out)
     else:
         summaries = [read_summary(file) for file in arguments.summaries]
         facts = read_facts(arguments.config, arguments.downloads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from dmn.artifacts import read_json, write_json
@@ -10,7 +11,8 @@ from dmn.datasets.images import read_split
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.datasets.splits import Split, sample_shots, sample_validation
 from dmn.errors import run_main
-from dmn.stages.arguments import add, add_files, add_settings, command
+from dmn.pipeline import paths
+from dmn.stages.arguments import add, add_config, add_files, command
 
 
 def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
@@ -43,13 +45,13 @@ def main() -> None:
     parser.add_argument("--split", help="split.json of the data set (action shots)")
     parser.add_argument("--seed", type=int, help="split seed (action shots)")
     add(parser, "out")
-    add_settings(parser)
+    add_config(parser)
     add_files(parser, "files", "the downloaded files (action lists)")
     arguments = parser.parse_args()
-    config = from_argument(arguments.settings)
+    config = from_argument(arguments.config)
     if arguments.action == "lists":
         entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
-        write_json(arguments.out, read_split(entry, arguments.files).to_json())
+        write_json(arguments.out, read_split(entry, arguments.files, Path(paths.SCRATCH)).to_json())
     else:
         split = Split.from_json(read_json(arguments.split), arguments.split)
         write_json(arguments.out, draw(split, arguments.seed, config))
