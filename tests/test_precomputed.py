@@ -90,7 +90,7 @@ def test_vectors_of_other_lengths_are_normalised_and_said(tmp_path: Path) -> Non
     long[2:] *= 70_000
     rows = read(tmp_path, write(tmp_path, features=long))
     assert np.allclose(np.linalg.norm(rows.features.astype(float), axis=-1), 1, atol=1e-3)
-    assert "8 vectors had lengths 7e+04 to 7e+04, normalised to 1" in rows.notes[0]
+    assert "lengths are 1 to 7e+04; 8 vectors were normalised to 1" in rows.notes[0]
 
 
 def test_rows_are_read_in_blocks_as_at_once(tmp_path: Path, monkeypatch) -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from dmn.config.model import Config
+from dmn.datasets.formats.choice import backbone_files
+from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError, nearest
 from dmn.schema import read_yaml
 
@@ -17,13 +19,25 @@ Validated = TypeVar("Validated", bound=BaseModel)
 def load(values: dict[str, Any], source: str = "configuration") -> Config:
     """Validate merged values; raise ConfigError naming key, value, bounds and the nearest key."""
     config = validated(Config, values, source)
-    for backbone in config.backbones:
-        if backbone not in config.encoders:
-            raise ConfigError(
-                f"backbones: {backbone!r} ({source}) has no entry in encoders; "
-                + nearest(backbone, config.encoders)
-            )
+    _check_backbones(config, source)
     return config
+
+
+def _check_backbones(config: Config, source: str) -> None:
+    """Refuse backbones that are neither encoders nor those of a data set of features."""
+    missing = [name for name in config.backbones if name not in config.encoders]
+    if not missing:
+        return
+    registry = load_registry(config.download.registry)
+    entries = [registry[name] for name in config.datasets if name in registry]
+    known = {name for one in entries if one.kind == "features" for name in backbone_files(one)}
+    for backbone in missing:
+        # features without a name of their own take any
+        if backbone not in known and "" not in known:
+            raise ConfigError(
+                f"backbones: {backbone!r} ({source}) has no entry in encoders, and no data set has "
+                f"features of that name; {nearest(backbone, known | set(config.encoders))}"
+            )
 
 
 def validated(model: type[Validated], values: dict[str, Any], source: str) -> Validated:

@@ -82,10 +82,13 @@ class Views(ViewConfig):
 
 
 class Prompts(Strict):
-    """What is said to the text encoder."""
+    """What is said to the text encoder, or which text of features that others made is taken."""
 
     kind: Literal["single", "templates", "cupl", "both"] = Field(
         "templates", description="one template, the data set's, CuPL's sentences, or the last two"
+    )
+    text: str | None = Field(
+        None, description="features that others made: name of the text (empty: the registry's)"
     )
 
 

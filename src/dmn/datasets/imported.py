@@ -58,6 +58,7 @@ class Rows:
     labels: np.ndarray
     ids: list[str]
     notes: tuple[str, ...] = ()
+    lengths: tuple[float, float] = (1.0, 1.0)
 
 
 class ImportedFeatures:
@@ -66,16 +67,19 @@ class ImportedFeatures:
     def __init__(
         self,
         entry: DatasetEntry,
-        files: Sequence[str | Path],
+        files: Sequence[str | Path] | Mapping[str, Path],
         backbone: str,
         classes: Sequence[str] = (),
     ) -> None:
-        """Open those `files` of an entry; `classes` is the order of classes, if it is decided.
+        """Open those `files` of an entry, whose paths end with their names, or by name.
 
-        DataError or FeatureError, in one line, for what is missing or does not fit.
+        `classes` is the order of classes, if it is decided. DataError or FeatureError, in one
+        line, for what is missing or does not fit.
         """
         self.entry, self.backbone = entry, backbone
-        self.paths = {entry.name_of(file): Path(file) for file in files}
+        if not isinstance(files, Mapping):
+            files = {entry.name_of(file): Path(file) for file in files}
+        self.paths = dict(files)
         self.files = files_of(entry, backbone)
         self._opened: dict[str, Contents] = {}
         self._labels: dict[str, np.ndarray] = {}
@@ -160,12 +164,18 @@ class ImportedFeatures:
         names, path = self._names(stored), self.paths[stored.file]
         return class_order(names, self.classes, path, self._reference) if names else None
 
+    def stored_labels(self, pool: str, classes: int | None = None, first: int = 0) -> np.ndarray:
+        """Return the labels [N] of a stored part as its file has them, less `first`."""
+        stored = self.files.labels[pool]
+        count, path = self.features[pool].shape[0], self.paths[stored.file]
+        labels: np.ndarray = image_labels(self._array(stored), count, classes, first, path)
+        return labels
+
     def pool_labels(self, pool: str) -> np.ndarray:
         """Return the labels [N] of a stored part in the order of `classes`."""
         if pool not in self._labels:
-            stored, first = self.files.labels[pool], self.entry.features.first_label
-            count, path = self.features[pool].shape[0], self.paths[stored.file]
-            labels = image_labels(self._array(stored), count, self.entry.classes, first, path)
+            first = self.entry.features.first_label
+            labels = self.stored_labels(pool, self.entry.classes, first)
             order = self._order(self.files.features[pool])
             self._labels[pool] = labels if order is None else order[labels]
         return self._labels[pool]
@@ -233,14 +243,16 @@ class ImportedFeatures:
         taken = unit_rows(self.features[pool], source, chosen)
         labels = self.pool_labels(pool)[chosen]
         ids = [image_id(pool, row) for row in chosen.tolist()]
-        return Rows(taken.features, labels, ids, taken.notes)
+        return Rows(taken.features, labels, ids, taken.notes, taken.lengths)
 
     def text(self, prompt: str | None = None) -> Text:
         """Read the text features of a prompt, the default one where none is named."""
         name = chosen_text(self.entry, self.files, prompt)
         stored = self.files.text[name]
         path = self.paths[stored.file]
-        array = self._text_array(stored, path)
+        array, classes = self.text_array(name), self.entry.classes
+        if array.shape[0] != classes:
+            raise DataError(f"{path} has {array.shape[0]} classes; the registry says {classes}")
         taken: Taken = unit_rows(array, path)
         order = self._order(stored)
         features = taken.features
@@ -249,16 +261,12 @@ class ImportedFeatures:
             features[order] = taken.features
         return Text(features, self._logit_scale(stored), name, taken.notes)
 
-    def _text_array(self, stored: Stored, path: Path) -> Lazy:
-        """Return text features as [C, D], not read yet; their number of classes is checked."""
-        array = self._array(stored)
-        axes = self.entry.features.text_axes or stored.axes
-        if text_axes(array.shape, self.dimension, axes, path) == "D C":
+    def text_array(self, prompt: str) -> Lazy:
+        """Return a prompt's text features as [C, D], not read yet, whatever C is."""
+        stored = self.files.text[prompt]
+        array, axes = self._array(stored), self.entry.features.text_axes or stored.axes
+        if text_axes(array.shape, self.dimension, axes, self.paths[stored.file]) == "D C":
             array = array.arranged((array.shape[1], array.shape[0]), lambda a: a.T)
-        if array.shape[0] != self.entry.classes:
-            raise DataError(
-                f"{path} has {array.shape[0]} classes; the registry says {self.entry.classes}"
-            )
         return array
 
     def _logit_scale(self, stored: Stored) -> float:

@@ -121,10 +121,14 @@ def text_axes(shape: tuple[int, ...], dimension: int, axes: str, source: Path) -
 
 @dataclass(frozen=True)
 class Taken:
-    """Rows of image features or text: float16, unit norm; and what was done to them, in words."""
+    """Rows of image features or text: float16, unit norm; what was done to them, in words.
+
+    `lengths` are the least and the greatest norm that was stored.
+    """
 
     features: np.ndarray
     notes: tuple[str, ...] = ()
+    lengths: tuple[float, float] = (1.0, 1.0)
 
 
 def unit_rows(stored: Lazy, source: Path, rows: np.ndarray | None = None) -> Taken:
@@ -134,7 +138,8 @@ def unit_rows(stored: Lazy, source: Path, rows: np.ndarray | None = None) -> Tak
     """
     count = stored.shape[0] if rows is None else len(rows)
     unit = np.empty((count, *stored.shape[1:]), np.float16)
-    lengths: list[np.ndarray] = []
+    changed = 0
+    least, greatest = np.inf, 0.0
     for start in range(0, count, ROWS_AT_ONCE):
         place = slice(start, min(start + ROWS_AT_ONCE, count))
         wanted = place if rows is None else rows[place]
@@ -145,13 +150,13 @@ def unit_rows(stored: Lazy, source: Path, rows: np.ndarray | None = None) -> Tak
         with np.errstate(over="ignore"):
             unit[place] = part
         unit[place][other] = part[other].astype(np.float64) / norms[other][:, None]
-        lengths.append(norms[other].reshape(-1))
-    changed = np.concatenate(lengths) if lengths else np.empty(0)
-    if not len(changed):
-        return Taken(unit)
-    span = f"{changed.min():.3g} to {changed.max():.3g}"
-    note = f"{source}: {len(changed)} vectors had lengths {span}, normalised to 1"
-    return Taken(unit, (note,))
+        changed += int(other.sum())
+        least, greatest = min(least, float(norms.min())), max(greatest, float(norms.max()))
+    if not changed:
+        return Taken(unit, (), (least, greatest))
+    span = f"{least:.3g} to {greatest:.3g}"
+    note = f"{source}: lengths are {span}; {changed} vectors were normalised to 1"
+    return Taken(unit, (note,), (least, greatest))
 
 
 def _check_norms(norms: np.ndarray, rows: np.ndarray, source: Path) -> None:

@@ -1,0 +1,200 @@
+"""`dmn import`: a folder becomes a data set, and what is said of it is right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from dmn.config import load
+from dmn.datasets.registry import load_registry
+from dmn.errors import ConfigError, DataError, DmnError, FeatureError
+from dmn.pipeline.importing import doubts, import_folder, main
+from dmn.schema import read_yaml
+from feature_caches import (
+    WRITERS,
+    caches,
+    make_cache,
+    save,
+    write_clip_benchmark,
+    write_tip_adapter,
+)
+from test_formats import PROMPTS, expected_accuracy
+
+CACHES = caches()
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, form: str) -> list[str]:
+    """Write a form's files for its backbones, which are returned."""
+    _, writer, backbones, _ = WRITERS[form]
+    for name in backbones:
+        writer(folder, CACHES[name], name)
+    return backbones
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_folder_of_each_form_becomes_a_data_set(form: str) -> None:
+    backbones = write(Path("cache"), form)
+    found, entry, seen = import_folder(Path("cache"), "mine")
+    assert found.form == WRITERS[form][0]
+    for name, one in zip(sorted(backbones), sorted(seen, key=lambda s: s.backbone), strict=True):
+        cache, prompt = CACHES[name], PROMPTS.get(form, "averageprompt")
+        assert one.accuracy[prompt] == pytest.approx(expected_accuracy(cache), abs=1e-9)
+        assert one.dimension == cache.parts["test"][0].shape[-1]
+        assert one.parts["test"] == (len(cache.parts["test"][1]), 1)
+    config = load(read_yaml("config/mine.yaml"))
+    assert config.backbones == [one.backbone for one in seen]
+    written = load_registry(config.download.registry)["mine"]
+    assert written.classes == entry.classes == CACHES[backbones[0]].classes
+    assert set(written.files) == set(found.files)
+    assert all((Path("data/manual/mine") / name).is_symlink() for name in written.files)
+    assert written.few_shot == ("train" in WRITERS[form][3])
+    assert (config.settings == ["zero_shot"]) == (not written.few_shot)
+
+
+def test_one_of_several_data_sets_is_named(tmp_path: Path) -> None:
+    for name in ("dtd", "pets"):
+        write_tip_adapter(Path("caches") / name, CACHES["RN50"], "RN50")
+    with pytest.raises(FeatureError, match=r"features of 2 data sets \(dtd, pets\); name one with"):
+        import_folder(Path("caches"), "mine")
+    with pytest.raises(FeatureError, match="no data set 'pet'; did you mean 'pets'"):
+        import_folder(Path("caches"), "mine", only="pet")
+    found, _, _ = import_folder(Path("caches"), "mine", only="pets", backbone="RN50")
+    assert set(found.files) == {f"pets/{p.name}" for p in Path("caches/pets").iterdir()} - {
+        f"pets/{kind}_{k}shots.pt" for kind in ("keys", "values") for k in (1, 2)
+    }
+    assert found.unused == 4 + 12
+
+
+def test_labels_that_count_from_1_are_noticed() -> None:
+    cache = make_cache()
+    cache.parts = {part: (f, labels + 1) for part, (f, labels) in cache.parts.items()}
+    write_clip_benchmark(Path("cache"), cache, "RN50")
+    _, entry, seen = import_folder(Path("cache"), "mine")
+    assert entry.features.first_label == 1
+    assert "labels count from 1; the entry says first_label: 1" in doubts(entry, seen)
+    assert seen[0].accuracy["averageprompt"] == pytest.approx(expected_accuracy(make_cache()))
+
+
+def test_text_in_another_order_is_doubted() -> None:
+    cache = make_cache(classes=10, images=120)
+    cache.texts = {name: np.roll(text, 1, axis=0) for name, text in cache.texts.items()}
+    write_clip_benchmark(Path("cache"), cache, "RN50")
+    _, entry, seen = import_folder(Path("cache"), "mine")
+    assert re.search(r"near chance: do labels and text have", " ".join(doubts(entry, seen)))
+
+
+def test_shots_are_drawn_where_there_is_one_part_only() -> None:
+    write(Path("cache"), "stata")
+    _, entry, seen = import_folder(Path("cache"), "mine", train=3)
+    assert entry.features.parts is not None
+    assert seen[0].per_class["train"] == 3
+    assert read_yaml("config/mine.yaml")["shots"] == [1, 2]
+
+
+def test_names_that_the_registry_cannot_take_are_made_plain() -> None:
+    write_clip_benchmark(Path("my cache (2)"), make_cache(), "RN50")
+    Path("my cache (2)/.hidden.pt").write_bytes(b"")
+    found, _, _ = import_folder(Path("my cache (2)").parent, "mine")
+    assert all(name.startswith("my-cache-2-/") for name in found.files)
+
+
+def test_an_entry_is_added_beside_others_and_comments_stay() -> None:
+    write(Path("cache"), "stata")
+    Path("config").mkdir()
+    other = "  other: {title: Other, kind: features, classes: 3}  # mine too\n"
+    Path("config/registry.yaml").write_text(f"# my data\ndatasets:\n{other}")
+    import_folder(Path("cache"), "mine")
+    with pytest.raises(ConfigError, match="registry.yaml has a data set 'mine'.*--replace"):
+        import_folder(Path("cache"), "mine")
+    import_folder(Path("cache"), "more")
+    import_folder(Path("cache"), "mine", train=2, replace=True)
+    text = Path("config/registry.yaml").read_text()
+    assert text.startswith(f"# my data\ndatasets:\n{other}")
+    datasets = yaml.safe_load(text)["datasets"]
+    assert list(datasets) == ["other", "more", "mine"]
+    assert datasets["mine"]["features"]["parts"] == {"train": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("My Set", "cannot be a data set's name; use a-z"), ("dtd", "is a data set of this project")],
+)
+def test_a_name_that_cannot_be_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        import_folder(Path(), name)
+
+
+def without(form: str, *patterns: str) -> None:
+    write(Path("cache"), form)
+    for pattern in patterns:
+        for path in list(Path("cache").rglob(pattern)):
+            path.unlink()
+
+
+def garble(pattern: str, array: np.ndarray) -> None:
+    for path in Path("cache").rglob(pattern):
+        save(path, array)
+
+
+@pytest.mark.parametrize(
+    ("form", "patterns", "message"),
+    [
+        ("tip_adapter", ["text*"], "has no text features.*put text.pt or text.npy beside"),
+        ("tip_adapter", ["test_*", "val_*"], "no test features"),
+        ("zlap", ["*_targets.npy"], "no features in a known form among"),
+        ("zlap", ["*.npy"], "no features in a known form among no files"),
+    ],
+)
+def test_a_folder_that_lacks_something_is_refused(form: str, patterns, message: str) -> None:
+    without(form, *patterns)
+    with pytest.raises((DataError, FeatureError), match=message):
+        import_folder(Path("cache"), "mine")
+    assert not Path("config").exists()
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "array", "message"),
+    [
+        (
+            "test_f.pt",
+            np.full((9, 4), np.nan, np.float16),
+            "dimensions differ: .*'test': 4",
+        ),
+        ("test_l.pt", np.full(3, 2), r"they must be integers \[\d+\]"),
+        ("text*.pt", np.ones((5, 3), np.float16), "feature dimensions differ"),
+        ("keys_4shots.pt", np.ones((7, 9), np.float16), "feature dimensions differ"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(pattern: str, array, message: str) -> None:
+    without("tip_adapter")
+    garble(pattern, array)
+    with pytest.raises(DmnError, match=message) as told:
+        import_folder(Path("cache"), "mine")
+    assert "\n" not in str(told.value)
+    assert not Path("config").exists()
+
+
+def test_the_command_says_what_it_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    import argparse
+
+    from dmn.pipeline import importing
+
+    write(Path("cache"), "sus_x")
+    parser = argparse.ArgumentParser()
+    importing.declare(parser)
+    main(parser.parse_args(["cache", "--as", "mine"]))
+    said = capsys.readouterr().out
+    classes = CACHES["RN50"].classes
+    assert f"SuS-X's files: {classes} classes" in said
+    assert f"{expected_accuracy(CACHES['RN50']):.2f} %" in said
+    assert "dmn run --config config/mine.yaml" in said
