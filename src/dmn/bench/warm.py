@@ -7,6 +7,8 @@ import argparse
 import numpy as np
 import torch
 
+from dmn.engine.search import grid_correct
+from dmn.method.fusion import Predictions
 from dmn.method.projections import Projections
 from dmn.network import DualMemoryNetwork, evaluate_many
 
@@ -35,3 +37,6 @@ def main(arguments: argparse.Namespace) -> None:
             )
             network.evaluate(views)
             evaluate_many(network, views, permutations, [1, 2])
+    answered = network.evaluate(views)
+    text, dynamic = answered.text.numpy(), answered.dynamic.numpy()
+    grid_correct(Predictions(text, dynamic), np.zeros(len(text), np.int64), [1.0])

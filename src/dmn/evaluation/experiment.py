@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.config import Config
+from dmn.evaluation import selection
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
 from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
@@ -287,10 +288,10 @@ def weigh(
     if "fixed" in fusions:
         weights["fixed"] = config.fusion.fixed
     if "validation" in fusions and validated is not None:
-        found = fusion.select_on_validation(validated.predictions, validated.labels, grid)
+        found = selection.select_on_validation(validated.predictions, validated.labels, grid)
         weights["validation"] = found.weights
     if "oracle" in fusions:
-        weights["oracle"] = fusion.oracle(predictions, labels, grid).weights
+        weights["oracle"] = selection.oracle(predictions, labels, grid).weights
     return weights
 
 

@@ -1,4 +1,4 @@
-"""Fusion and the weight searches."""
+"""Fusion, and the choice of its weights on validation samples and by the oracle."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dmn.errors import FeatureError
-from dmn.method import fusion
-from dmn.method.fusion import Predictions, fuse, oracle, select_on_validation
+from dmn.evaluation import selection
+from dmn.evaluation.selection import oracle, select_on_validation
+from dmn.method.fusion import Predictions, fuse
 
 GRID = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
 
@@ -38,22 +39,12 @@ def plain_search(predictions, labels, grid):
 
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize(("count", "classes"), [(1, 2), (40, 5), (70, 11)])
-def test_search_equals_the_plain_double_loop(static, count, classes, monkeypatch):
+def test_search_equals_the_plain_double_loop(static, count, classes):
     predictions = random_predictions(count, count, classes, static)
     labels = random_labels(1, count, classes)
-    monkeypatch.setattr(fusion, "BLOCK_BYTES", 8 * classes * 16)
     found = oracle(predictions, labels, GRID)
     assert (found.weights, found.correct) == plain_search(predictions, labels, GRID)
     assert found.accuracy == found.correct / count
-
-
-def test_search_does_not_depend_on_the_block_size(monkeypatch):
-    predictions, labels = random_predictions(3, 90, 7), random_labels(4, 90, 7)
-    whole = select_on_validation(predictions, labels, GRID)
-    monkeypatch.setattr(fusion, "BLOCK_BYTES", 1)
-    single = select_on_validation(predictions, labels, GRID)
-    assert single.weights == whole.weights
-    assert np.array_equal(single.grid_correct, whole.grid_correct)
 
 
 def test_the_first_of_equally_good_weights_wins():
@@ -94,7 +85,7 @@ def test_permuting_test_labels_changes_no_weight_and_no_prediction():
 def test_only_the_oracle_takes_test_labels():
     takers = {
         name
-        for name, function in inspect.getmembers(fusion, inspect.isfunction)
+        for name, function in inspect.getmembers(selection, inspect.isfunction)
         if any("test" in parameter for parameter in inspect.signature(function).parameters)
     }
     assert takers == {"oracle"}
