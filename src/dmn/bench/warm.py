@@ -38,5 +38,5 @@ def main(arguments: argparse.Namespace) -> None:
             network.evaluate(views)
             evaluate_many(network, views, permutations, [1, 2])
     answered = network.evaluate(views)
-    text, dynamic = answered.text.numpy(), answered.dynamic.numpy()
-    grid_correct(Predictions(text, dynamic), np.zeros(len(text), np.int64), [1.0])
+    predictions = Predictions(answered.text.numpy(), answered.dynamic.numpy())
+    grid_correct(predictions, np.zeros(len(views), np.int64), [1.0])
