@@ -162,11 +162,11 @@ def write_rows(path: Path | str, rows: pd.DataFrame) -> None:
 
 
 def read_rows(path: Path | str, **options: Any) -> pd.DataFrame:
-    """Read a CSV table."""
+    """Read a table of `write_rows`: what is missing is empty, so `nan` and `None` are words."""
     import pandas as pd
 
     try:
-        return pd.read_csv(path, **options)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; {_remedy(path)}") from None
     except (ValueError, pd.errors.EmptyDataError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -82,6 +83,17 @@ class Shots:
 def class_label_name(name: str) -> str:
     """Return a class name as prompts and CuPL files write it: spaces for underscores, NFC."""
     return composed(name.replace("_", " "))
+
+
+def told_apart(classes: Sequence[str]) -> list[str]:
+    """Return class names that are all different: names of several classes with their index.
+
+    ImageNet has two such pairs: missile (657) and missile (744), sunglasses (836) and (837).
+    """
+    counts = Counter(classes)
+    names = [f"{name} ({c})" if counts[name] > 1 else name for c, name in enumerate(classes)]
+    # nobody calls a class "missile (657)", but two equal names would be one class in a report
+    return names if len(set(names)) == len(names) else [f"{n} ({c})" for c, n in enumerate(classes)]
 
 
 def parse_split_file(dataset: str, content: Any, source: str) -> Split:

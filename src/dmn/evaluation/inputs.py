@@ -13,6 +13,7 @@ import numpy as np
 
 from dmn.artifacts import read_json, read_tensor_metadata, read_tensors, sha256
 from dmn.config import Config
+from dmn.datasets.splits import told_apart
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import Part, StudyData
 from dmn.evaluation.shots import read_shots
@@ -113,7 +114,7 @@ def read_data(
         dataset=dataset,
         backbone=backbone,
         split_seed=split_seed,
-        class_names=read_json(inputs.lists)["classes"],
+        class_names=told_apart(read_json(inputs.lists)["classes"]),
         logit_scale=read_tensor_metadata(inputs.text)["logit_scale"],
         text=read_tensors(inputs.text)["text"],
         test=read_part(inputs.test),

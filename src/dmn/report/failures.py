@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
+from dmn.report.fonts import shown_or_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,7 @@ def failure_figures(
     dynamic = only(classes, **DYNAMIC)
     order = dynamic.groupby("class_name", sort=False)["mean"].mean().sort_values(kind="stable")
     ranks = {name: rank for rank, name in enumerate(order.index)}
+    called = _called(rows)
     if len(ranks) > 2 * SHOWN:
         ends = [*order.index[:SHOWN], *order.index[-SHOWN:]]
         dynamic = dynamic[dynamic["class_name"].isin(ends)]
@@ -37,6 +40,10 @@ def failure_figures(
     shown = pd.concat(
         [p.iloc[np.argsort([ranks[n] for n in p["class_name"]], kind="stable")] for p in parts]
     )
+    shown["class_name"] = [
+        called[dataset][name]
+        for dataset, name in zip(shown["dataset"], shown["class_name"], strict=True)
+    ]
     return {
         "purity_along_stream": figures.lines(
             purity,
@@ -73,18 +80,23 @@ def failure_figures(
             reference=0.0,
             table="cold_start",
         ),
-        "turned_samples": _gallery(samples, rows),
+        "turned_samples": _gallery(samples, called),
     }
 
 
-def _gallery(samples: Any, rows: pd.DataFrame) -> Figure:
+def _called(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return what figures call each class, by data set and class name."""
+    every = rows[rows["metric"] == "wrong_entries"].groupby("dataset", sort=False)
+    return {str(name): shown_or_index(own["class_name"].unique()) for name, own in every}
+
+
+def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
     """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
     from dmn.report import figures
 
     key = next(iter(samples))
     arrays = samples[key]
-    own = rows[(rows["dataset"] == key[0]) & (rows["metric"] == "wrong_entries")]
-    names = own["class_name"].unique()
+    names = list(called[key[0]].values())
     cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
     labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
     pictures: list[np.ndarray] = []

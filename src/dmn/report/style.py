@@ -19,6 +19,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from dmn.artifacts import atomic
+from dmn.report.fonts import complete
 from dmn.report.words import in_figure
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ def new_figure(
 def save(figure: Figure, stem: Path | str) -> list[Path]:
     """Write `stem`.svg, .pdf and .png; equal figures give equal bytes. Raises OutputError."""
     apply()
+    complete(figure)
     written = []
     for kind in KINDS:
         path = Path(f"{stem}.{kind}")

@@ -38,8 +38,9 @@ def write_study(
     module: ModuleType, rows: list[str], samples: list[str], options: Any, out: str
 ) -> None:
     """Write all files of one study's report."""
-    text_columns = {"training_seed": str}
-    table = pd.concat([read_rows(file, dtype=text_columns) for file in rows], ignore_index=True)
+    # text whatever it looks like: classes are called 1 and 007
+    text = {"training_seed": str, "class_name": str}
+    table = pd.concat([read_rows(file, dtype=text) for file in rows], ignore_index=True)
     sources = {file: sha256(file) for file in [*rows, *samples]}
     write_study_report(module, table, read_all_samples(samples), options, Path(out).parent, sources)
 
