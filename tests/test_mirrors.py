@@ -32,7 +32,7 @@ def test_every_data_set_goes_from_server_to_shots_and_pixels(dataset: str, tmp_p
         assert len(draws[2].train) == len(split.classes)
     manifest = read_json(folder / "manifest.json")
     assert [file["name"] for file in manifest["files"]] == list(entry.files)
-    assert not list(folder.glob(".*"))
+    assert all(path.suffix == ".brought" for path in folder.glob(".*"))
 
 
 @pytest.mark.parametrize("dataset", sorted(SUBSETS))

@@ -6,6 +6,7 @@ torchvision's download helpers are not used: they neither resume nor retry, and 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import httpx
 
-from dmn.artifacts import atomic, read_json, write_json
+from dmn.artifacts import atomic, read_json, write_json, write_text
+from dmn.datasets.brought import listing_text, own_file, refuse_folder, remember, unpacked_hint
 from dmn.datasets.checksums import digests, problem_with, published_checksum
+from dmn.datasets.digests import Digests
 from dmn.datasets.registry import DatasetEntry, RemoteFile
 from dmn.errors import DataError, OutputError
 
@@ -37,6 +40,7 @@ class Transfer:
     pause: float = 1.0
     sleep: Callable[[float], None] = time.sleep
     progress: bool = True
+    digests: Digests = field(default_factory=Digests)
 
 
 @dataclass
@@ -73,18 +77,23 @@ def fetch(dataset: str, file: RemoteFile, target: Path, transfer: Transfer) -> s
 
     DataError tells in one line what was tried and where a person can put the file.
     """
+    own = own_file(transfer.manual, dataset, file)
+    if file.folder:
+        _list(own, target, transfer.digests)
+        return str(own)
+    refuse_folder(own, file)
+    if own.exists():
+        _bring(file, own, target, transfer.digests)
+        return str(own)
     if target.exists() and problem_with(file, target) is None:
         return str(target)
-    own = transfer.manual / dataset / file.name
-    if own.exists():
-        _bring(file, own, target)
-        return str(own)
     failures = []
     for url in _sources(dataset, file, transfer.mirror):
         try:
             with _progress(file, transfer) as report:
                 part = target.with_name(f".{file.name}.part")
                 _from_url(_Attempt(file, url, part, report, transfer), target)
+            remember(target, "")
             return url
         except _RefusedError as reason:
             failures.append(f"{url} ({reason})")
@@ -106,12 +115,23 @@ def _not_found(dataset: str, file: RemoteFile, own: Path, failures: list[str]) -
     where = f" ({file.manual})" if file.manual else ""
     return DataError(
         f"cannot get {file.name} of {dataset}: {tried}. Get it yourself{where}, "
-        f"put it at {own} and run again"
+        f"put it at {own} and run again{unpacked_hint(own)}"
     )
 
 
-def _bring(file: RemoteFile, own: Path, target: Path) -> None:
-    """Link or copy the user's file to `target` after checking it."""
+def _list(folder: Path, target: Path, digests: Digests) -> None:
+    """Write the listing of a folder of images, which stays where it is."""
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no folder {folder} that the registry names; correct `folder`, or bring it"
+        )
+    text = listing_text(folder, digests)
+    write_text(target, text)
+    remember(target, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _bring(file: RemoteFile, own: Path, target: Path, digests: Digests) -> None:
+    """Link or copy the user's file to `target` after checking it, and note what it was."""
     try:
         problem = problem_with(file, own)
     except OSError as error:
@@ -124,6 +144,7 @@ def _bring(file: RemoteFile, own: Path, target: Path) -> None:
             os.link(own.resolve(), temporary)
         except OSError:
             shutil.copyfile(own, temporary)
+    remember(target, digests.sha256(own))
 
 
 def _from_url(attempt: _Attempt, target: Path) -> None:
@@ -287,12 +308,16 @@ def manifest(entry: DatasetEntry, folder: Path) -> dict[str, object]:
                 "role": file.role,
                 "bytes": path.stat().st_size,
                 "sha256": found["sha256"],
-                "verified_by": checksum[0] if checksum else "recorded at the first download",
+                "verified_by": checksum[0] if checksum else _recorded(file),
                 "sources": list(file.urls),
             }
         )
     facts = {"dataset": entry.name, "homepage": entry.homepage, "licence": entry.licence}
     return {**facts, "files": files}
+
+
+def _recorded(file: RemoteFile) -> str:
+    return "listed, image by image" if file.folder else "recorded at the first download"
 
 
 def fetch_dataset(entry: DatasetEntry, folder: Path, transfer: Transfer) -> dict[str, str]:
