@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dmn.artifacts import manifest_text, sha256, write_json, write_rows, write_tensors, write_text
-from dmn.audit.hashes import folder_listing, folder_md5, md5
+from dmn.audit.commands import run
+from dmn.audit.hashes import dvc
 from dmn.pipeline import paths
 
 SPLIT = "data/splits/digits/split.json"
@@ -45,7 +46,7 @@ def list_files(root: Path, names: list[str]) -> None:
 
 
 def make_checkout(root: Path) -> Path:
-    """Fill `root` with three artifacts in a chain, their manifest, records and a dvc.lock."""
+    """Fill `root` with three artifacts in a chain, their manifest and records."""
     write_text(root / CODE, "draw = 1\n")
     write_text(root / "Snakefile", "rule all:\n")
     write_json(root / SPLIT, {"test": [["a.png", 0]]})
@@ -59,16 +60,15 @@ def make_checkout(root: Path) -> Path:
     record(root, TABLE, "reports", [TEXT, CODE])
     record(root, paths.RUN_CONFIG, "run_config", [])
     record(root, paths.MANIFEST, "manifest", names)
-    write_lock(root)
     return root
 
 
-def write_lock(root: Path) -> None:
-    """Write dvc.lock as `dvc repro` does: folders by the hash of their listing."""
-    outs = [
-        {"path": name, "hash": "md5", "md5": folder_md5(folder_listing(root / name, []))}
-        for name in ("data/splits", "data/features", "reports")
-    ]
-    deps = [{"path": "Snakefile", "hash": "md5", "md5": md5(root / "Snakefile")}]
-    stage = {"cmd": "snakemake --cores 8", "deps": deps, "outs": outs}
-    write_json(root / "dvc.lock", {"schema": "2.0", "stages": {"experiments": stage}})
+def lock(root: Path) -> Path:
+    """Let DVC lock a checkout, as `dvc repro` does after a run."""
+    outs = [{name: {"persist": True}} for name in ("data/splits", "data/features", "reports")]
+    stage = {"cmd": "snakemake --cores 8", "deps": ["Snakefile", "src"], "outs": outs}
+    write_text(root / "dvc.yaml", json.dumps({"stages": {"experiments": stage}}))
+    for command in ("init --no-scm --quiet", "commit --force --quiet"):
+        done = run(dvc(*command.split()), root)
+        assert done.returncode == 0, done.stdout
+    return root

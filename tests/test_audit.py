@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
+from importlib.metadata import distributions
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.utils import canonicalize_name
 
 from audited import CODE, SPLIT, TABLE, TEXT, make_checkout, record
 from dmn.artifacts import write_json, write_tensors, write_text
 from dmn.audit.checks import Check, as_json, passed, print_table
 from dmn.audit.comparison import chain_order, phase
 from dmn.audit.configuration import changed_keys, check_records
-from dmn.audit.environment import check_environment, locked_versions
-from dmn.audit.hashes import check_extra, check_lock, check_manifest, read_manifest
+from dmn.audit.environment import check_environment, problems
+from dmn.audit.hashes import check_extra, check_manifest, read_manifest
 from dmn.audit.lineage import lineage, print_lineage
 from dmn.audit.rebuild import check_rebuilt, compare, known_target
 from dmn.audit.records import read_records, upstream
 from dmn.audit.revision import check_revision
-from dmn.errors import ArtifactError
+from dmn.errors import ArtifactError, DataError
 from dmn.pipeline import paths
 
 
@@ -30,8 +32,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_an_untouched_checkout_passes_all_file_checks(checkout: Path) -> None:
-    checks = [check(checkout) for check in (check_manifest, check_extra, check_lock, check_records)]
-    assert [check.status for check in checks] == ["ok"] * 4
+    checks = [check(checkout) for check in (check_manifest, check_extra, check_records)]
+    assert [check.status for check in checks] == ["ok"] * 3
 
 
 def test_a_changed_artifact_fails_by_its_name(checkout: Path) -> None:
@@ -61,39 +63,6 @@ def test_a_manifest_with_a_torn_line_says_which(checkout: Path) -> None:
 def test_no_manifest_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="snakemake --cores 2 reports/all"):
         read_manifest(tmp_path)
-
-
-def test_a_folder_unlike_the_lock_fails(checkout: Path) -> None:
-    write_json(checkout / SPLIT, {"test": []})
-    found = check_lock(checkout)
-    assert found.status == "fail"
-    assert "data/splits/ differs" in found.details[0]
-
-
-def test_the_lock_names_files_where_the_cache_has_the_listing(checkout: Path) -> None:
-    from dmn.audit.hashes import folder_listing, folder_md5
-
-    listing = folder_listing(checkout / "data/splits", [])
-    digest = folder_md5(listing)
-    cached = checkout / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
-    write_text(cached, json.dumps(listing))
-    write_json(checkout / SPLIT, {"test": []})
-    assert check_lock(checkout).details == (f"{SPLIT} differs",)
-
-
-def test_folder_hashes_are_those_of_dvc(checkout: Path) -> None:
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.tree import Tree
-
-    from dmn.audit.hashes import folder_listing, folder_md5, md5
-
-    tree = Tree()
-    for path in sorted((checkout / "reports").rglob("*")):
-        if path.is_file():
-            key = path.relative_to(checkout / "reports").parts
-            tree.add(key, None, HashInfo("md5", md5(path)))
-    tree.digest()
-    assert folder_md5(folder_listing(checkout / "reports", [])) == tree.hash_info.value
 
 
 def test_changed_code_is_found_through_the_records(checkout: Path) -> None:
@@ -187,25 +156,45 @@ def test_a_rebuild_of_an_unknown_file_names_the_nearest(checkout: Path) -> None:
         known_target(checkout, "reports/studies/main/rows.cvs")
 
 
-def test_the_lock_is_read_for_this_platform_only(tmp_path: Path) -> None:
-    lock = tmp_path / "requirements.lock"
-    write_text(
-        lock,
-        "numpy==2.0.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
-        "pywin32==3 ; sys_platform == 'win32' \\\n    --hash=sha256:cc\n",
-    )
-    assert locked_versions(lock) == {"numpy": "2.0.0"}
-
-
-def test_other_versions_than_the_locked_fail_by_name(tmp_path: Path) -> None:
-    write_text(tmp_path / "requirements.lock", "numpy==2.0.0\ntorch==2.6.0\nrich==13.0\n")
-    found = check_environment(tmp_path, {"numpy": "2.1.0", "torch": "2.6.0+cpu", "left-pad": "1"})
-    assert found.status == "fail"
-    assert found.details == (
+def test_packages_that_are_not_as_locked_are_named_with_both_versions() -> None:
+    changes = [
+        ("numpy", "2.1.0", "uninstalled"),
+        ("numpy", "2.0.0", "installed"),
+        ("left-pad", "1", "uninstalled"),
+        ("rich", "13.0", "installed"),
+        ("dmn-repro", "0.1.0", "uninstalled"),
+    ]
+    keys = ("name", "version", "action")
+    assert problems([dict(zip(keys, change, strict=True)) for change in changes]) == [
         "left-pad 1 is installed but not locked",
         "numpy 2.1.0 is installed, 2.0.0 is locked",
         "rich 13.0 is locked but not installed",
+    ]
+
+
+def frozen(*left_out: str) -> str:
+    """Return a lock of what is installed here."""
+    pins = {canonicalize_name(d.name): d.version for d in distributions() if d.name}
+    return "".join(f"{n}=={v}\n" for n, v in pins.items() if n not in (*left_out, "dmn-repro"))
+
+
+def test_the_real_uv_compares_the_lock_with_what_is_installed(tmp_path: Path) -> None:
+    assert "is missing, so no version is pinned" in check_environment(tmp_path).summary
+    write_text(tmp_path / "requirements.lock", frozen())
+    assert check_environment(tmp_path).status == "ok"
+    write_text(
+        tmp_path / "requirements.lock",
+        f"{frozen('snakefmt')}pywin32==311 ; sys_platform == 'win32'\n",
     )
+    found = check_environment(tmp_path)
+    assert (found.status, len(found.details)) == ("fail", 1)
+    assert re.fullmatch(r"snakefmt \S+ is installed but not locked", found.details[0])
+
+
+def test_a_lock_that_uv_cannot_read_is_said_with_its_reason(tmp_path: Path) -> None:
+    write_text(tmp_path / "requirements.lock", "numpy===\n")
+    with pytest.raises(DataError, match=r"uv pip sync .* gives no answer: error: .*requirements"):
+        check_environment(tmp_path)
 
 
 def test_outside_a_repository_the_revision_is_a_note(tmp_path: Path) -> None:

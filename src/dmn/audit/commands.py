@@ -1,13 +1,16 @@
-"""Running the tools that an audit asks: git, Snakemake, DVC."""
+"""Running the tools that an audit asks: git, Snakemake, DVC, uv."""
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dmn.errors import DataError
 
@@ -38,6 +41,20 @@ def run(
         stderr=subprocess.STDOUT,
         check=False,
     )
+
+
+def answer(command: Sequence[str], root: Path) -> Any:
+    """Return what a command prints as JSON; DataError with its reason where it fails."""
+    done = subprocess.run(
+        list(command), cwd=root, env=environment(root), capture_output=True, text=True, check=False
+    )
+    try:
+        if not done.returncode:
+            return json.loads(done.stdout)
+    except json.JSONDecodeError:
+        pass
+    said = last_lines(done.stderr or done.stdout) or "it says nothing"
+    raise DataError(f"{shlex.join(command)} gives no answer: {' '.join(said.split())}")
 
 
 def last_lines(text: str) -> str:

@@ -1,62 +1,67 @@
-"""The installed packages against the lock that pins them."""
+"""The installed packages against the lock that pins them, as uv compares them."""
 
 from __future__ import annotations
 
 import platform
-import re
-from importlib.metadata import distributions
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from typing import Any
 
 from dmn.audit.checks import Check, judged
+from dmn.audit.commands import answer
+from dmn.errors import DataError
 
 LOCK = "requirements.lock"
 # the project itself, and what `python -m venv` puts in
 NOT_LOCKED = {"dmn-repro", "pip", "setuptools", "wheel"}
 
 
-def locked_versions(lock: Path) -> dict[str, str]:
-    """Return the versions that the lock pins for this interpreter and platform."""
-    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
-    versions: dict[str, str] = {}
-    for line in text.splitlines():
+def wanted_changes(root: Path) -> list[dict[str, str]]:
+    """Return what uv would install and uninstall: none where the environment is as locked.
+
+    Only what is neither installed nor in uv's cache is asked of the package index.
+    """
+    dry_run = ["pip", "sync", "--dry-run", "--output-format", "json", "--python", sys.executable]
+    command = [sys.executable, "-m", "uv", *dry_run, LOCK]
+    try:
+        found = answer([*command, "--offline"], root)
+    except DataError as offline:
         try:
-            requirement = Requirement(re.sub(r"\s--hash=\S+", "", line).strip())
-        except InvalidRequirement:
-            continue
-        applies = requirement.marker is None or requirement.marker.evaluate()
-        if applies and (pins := [s.version for s in requirement.specifier if s.operator == "=="]):
-            versions[canonicalize_name(requirement.name)] = pins[0]
-    return versions
+            found = answer(command, root)
+        except DataError:
+            raise offline from None
+    return list(found["changes"])
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of the installed packages."""
-    return {canonicalize_name(item.name): item.version for item in distributions() if item.name}
-
-
-def check_environment(root: Path, installed: dict[str, str] | None = None) -> Check:
-    """Compare what is installed with the lock."""
-    lock = root / LOCK
-    if not lock.is_file():
-        return Check("environment", "fail", f"{LOCK} is missing, so no version is pinned")
-    locked = locked_versions(lock)
-    have = installed_versions() if installed is None else installed
-    problems = []
-    for name in sorted({*locked, *have} - NOT_LOCKED):
-        wanted, found = locked.get(name), have.get(name)
+def problems(changes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return one line a package that is not as locked."""
+    versions: dict[str, dict[str, str]] = {}
+    for change in changes:
+        if change["name"] not in NOT_LOCKED:
+            versions.setdefault(change["name"], {})[change["action"]] = change["version"]
+    lines = []
+    for name, found in sorted(versions.items()):
+        # what uv would uninstall is here, what it would install is locked
+        have, wanted = found.get("uninstalled"), found.get("installed")
         if wanted is None:
-            problems.append(f"{name} {found} is installed but not locked")
-        elif found is None:
-            problems.append(f"{name} {wanted} is locked but not installed")
-        elif found.partition("+")[0] != wanted.partition("+")[0]:
-            problems.append(f"{name} {found} is installed, {wanted} is locked")
+            lines.append(f"{name} {have} is installed but not locked")
+        elif have is None:
+            lines.append(f"{name} {wanted} is locked but not installed")
+        else:
+            lines.append(f"{name} {have} is installed, {wanted} is locked")
+    return lines
+
+
+def check_environment(root: Path) -> Check:
+    """Compare what is installed with the lock."""
+    if not (root / LOCK).is_file():
+        return Check("environment", "fail", f"{LOCK} is missing, so no version is pinned")
+    found = problems(wanted_changes(root))
     where = f"Python {platform.python_version()}, {platform.machine()}"
     return judged(
         "environment",
-        problems,
-        f"{len(locked)} packages as in {LOCK}; {where}",
-        f"{len(problems)} packages are not as in {LOCK} (make setup installs it); {where}",
+        found,
+        f"all packages as in {LOCK}; {where}",
+        f"{len(found)} packages are not as in {LOCK} (make setup installs it); {where}",
     )

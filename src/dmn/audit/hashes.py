@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator
-from fnmatch import fnmatch
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmn.artifacts import CHUNK, sha256
+from dmn.artifacts import sha256
 from dmn.audit.checks import Check, judged
+from dmn.audit.commands import answer
 from dmn.errors import ArtifactError
 from dmn.pipeline import paths
 from dmn.schema import read_yaml
 
 LOCK = "dvc.lock"
 STAGE = "experiments"
-CACHE = ".dvc/cache/files/md5"
+WORDS = {
+    "modified": "differs",
+    "deleted": "is missing",
+    "added": "is not in the lock",
+    "new": "is not in the lock",
+}
 NOT_ARTIFACTS = (paths.SCRATCH, f"{paths.DATA}/manual", f"{paths.DATA}/README.md")
 
 
@@ -75,79 +79,55 @@ def check_extra(root: Path) -> Check:
 
 
 def check_lock(root: Path) -> Check:
-    """Compare what the lock says was made, and from what, with what is here."""
+    """Ask DVC what is not as it locked it: sources by name, outputs file by file."""
     if not (root / LOCK).is_file():
         return Check("hashes in dvc.lock", "note", f"there is no {LOCK}; dvc repro writes it")
     stage = read_yaml(root / LOCK, "the lock file").get("stages", {}).get(STAGE)
     if stage is None:
         return Check("hashes in dvc.lock", "fail", f"{LOCK} has no stage {STAGE}; run dvc repro")
-    ignored = _ignored(root)
-    problems: list[str] = []
-    for kind in ("deps", "outs"):
-        for entry in stage.get(kind, []):
-            problems += _differences(root, entry, ignored)
+    outs = [entry["path"] for entry in stage.get("outs", [])]
+    status = answer(dvc("status", "--json", STAGE), root)
+    data = answer(dvc("data", "status", "--granular", "--json", *outs), root)
     return judged(
         "hashes in dvc.lock",
-        problems,
-        f"{len(stage.get('outs', []))} outputs and {len(stage.get('deps', []))} sources as locked",
+        [*changed_sources(status), *changed_outputs(data)],
+        f"{len(outs)} outputs and {len(stage.get('deps', []))} sources as locked",
         f"not as locked: run dvc repro if you changed them, dvc checkout if not ({STAGE})",
     )
 
 
-def md5(path: Path) -> str:
-    """Return the MD5 by which DVC names a file; a checksum, not a protection."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as stream:
-        while block := stream.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
+def dvc(*arguments: str) -> list[str]:
+    """Return the command line of this environment's DVC."""
+    return [sys.executable, "-m", "dvc", *arguments]
 
 
-def folder_listing(folder: Path, ignored: list[str]) -> list[dict[str, str]]:
-    """Return the files of a folder as DVC lists them in a .dir object."""
-    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder, ignored))
-    return [{"md5": md5(folder / name), "relpath": name} for name in names]
+def changed_sources(status: Mapping[str, Any]) -> list[str]:
+    """Return what `dvc status --json` says of a stage's sources and command; not of its outputs.
+
+    It calls outputs "not in cache" whether or not they differ; `dvc data status` tells.
+    """
+    found = []
+    for said in status.get(STAGE, []):
+        if said == "changed command":
+            found.append(f"the command of {STAGE} differs")
+        elif isinstance(said, dict):
+            found += [f"{name} {WORDS[how]}" for name, how in said.get("changed deps", {}).items()]
+    return sorted(found)
 
 
-def folder_md5(listing: list[dict[str, str]]) -> str:
-    """Return DVC's hash of a folder: the MD5 of its listing as JSON."""
-    text = json.dumps(listing, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+def changed_outputs(status: Mapping[str, Any]) -> list[str]:
+    """Return what `dvc data status --granular --json` says of outputs, file by file.
 
-
-def _files(folder: Path, ignored: list[str]) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(fnmatch(part, name) for part in parts for name in ignored):
-            yield path
-
-
-def _ignored(root: Path) -> list[str]:
-    file = root / ".dvcignore"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line.strip().rstrip("/") for line in lines if line.strip() and line[0] != "#"]
-
-
-def _differences(root: Path, entry: dict[str, Any], ignored: list[str]) -> list[str]:
-    name, wanted = entry["path"], entry["md5"]
-    path = root / name
-    if not path.exists():
-        return [f"{name} is missing"]
-    if path.is_file():
-        return [] if md5(path) == wanted else [f"{name} differs"]
-    listing = folder_listing(path, ignored)
-    if folder_md5(listing) == wanted:
-        return []
-    stored = root / CACHE / wanted[:2] / wanted[2:]
-    if not stored.is_file():
-        return [
-            f"{name}/ differs (its listing {wanted} is not in the cache: dvc fetch names files)"
-        ]
-    before = {item["relpath"]: item["md5"] for item in json.loads(stored.read_text())}
-    now = {item["relpath"]: item["md5"] for item in listing}
-    words = {True: "differs", False: "is missing"}
-    return [
-        f"{name}/{file} {words[file in now] if file in before else 'is not in the lock'}"
-        for file in sorted({*before, *now})
-        if before.get(file) != now.get(file)
-    ]
+    A folder is named only where DVC has no listing of it, so cannot name its files.
+    """
+    changes = status.get("uncommitted", {})
+    found = {name: word for how, word in WORDS.items() for name in changes.get(how, [])}
+    for move in changes.get("renamed", []):
+        found |= {move["old"]: WORDS["deleted"], move["new"]: WORDS["added"]}
+    folders = [name for name in found if name.endswith("/")]
+    for folder in folders:
+        if any(name.startswith(folder) and name not in folders for name in found):
+            del found[folder]
+        else:
+            found[folder] += " (dvc fetch lets DVC name the files)"
+    return [f"{name} {word}" for name, word in sorted(found.items())]
