@@ -28,7 +28,7 @@ def record(root: Path, output: str, rule: str, inputs: list[str], **changes: Any
         "input": inputs,
         "input_checksums": {name: f"sha256:{sha256(root / name)}" for name in inputs},
         "params": ["'{\"shots\": [1]}'"],
-        "shellcmd": f"python -m dmn.stages.{rule}",
+        "shellcmd": f"python -m dmn stage {rule}",
         "starttime": 1_700_000_000.0,
         "endtime": 1_700_000_001.0,
         "incomplete": False,

@@ -52,6 +52,19 @@ def test_python_dash_m_is_the_same_command() -> None:
     assert shown == build(["bench"])._subparsers._group_actions[0].choices["bench"].format_help()
 
 
+def test_there_is_no_other_way_in() -> None:
+    package = ROOT / "src/dmn"
+    doors = [
+        file.relative_to(package).as_posix()
+        for file in sorted(package.rglob("*.py"))
+        if file.name == "__main__.py" or '__name__ == "__main__"' in file.read_text("utf-8")
+    ]
+    assert doors == ["__main__.py"]
+    others = [file for place in ("workflow", "docs", "src") for file in (ROOT / place).rglob("*.*")]
+    texts = (file.read_text("utf-8", errors="replace") for file in others if file.is_file())
+    assert not any("python -m dmn." in text for text in texts)
+
+
 def test_the_console_script_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"dmn": "dmn.cli:main"}

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("path", ["config/demo.yaml", "config/schema.json"])
 def test_the_generated_files_are_what_the_model_says(path: str) -> None:
-    fix = "run: python -m dmn.pipeline.configuration --write"
+    fix = "run: dmn config --write"
     assert (ROOT / path).read_text(encoding="utf-8") == generated(load_run({}))[path], fix
 
 

@@ -13,12 +13,12 @@ import torch
 import yaml
 
 from dmn.artifacts import read_rows, read_tensor_metadata, read_tensors, write_json
+from dmn.cli import main
 from dmn.config import Config, load
 from dmn.datasets.imported import ImportedFeatures, read_imported_split
 from dmn.datasets.registry import DatasetEntry, load_registry
 from dmn.errors import ConfigError, DataError, FeatureError
 from dmn.pipeline.targets import Targets
-from dmn.stages import features
 from dmn.stages.splits import draw
 
 ROOT = Path(__file__).parents[1]
@@ -147,15 +147,12 @@ def test_features_of_one_encoder_do_not_serve_two_backbones(tmp_path: Path) -> N
         Targets(load(values))
 
 
-def run_stage(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["features", *map(str, arguments)])
-    features.main()
+def run_stage(*arguments: object) -> None:
+    main(["stage", "features", *map(str, arguments)])
 
 
 @pytest.mark.parametrize("writer", [write_npz, write_tip_adapter])
-def test_the_stage_writes_features_in_the_pipelines_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer
-) -> None:
+def test_the_stage_writes_features_in_the_pipelines_form(tmp_path: Path, writer) -> None:
     parts = make_features()
     entry, files = make_entry(tmp_path, writer(tmp_path, parts))
     config = tmp_path / "config.yaml"
@@ -164,9 +161,9 @@ def test_the_stage_writes_features_in_the_pipelines_form(
     write_json(shots, draw(read_imported_split(entry, files), 0, Config(shots=[1, 2])))
     common = ["--dataset", "mine", "--config", config, "--files", *files]
     out = {name: tmp_path / f"out/{name}.safetensors" for name in ("text", "test", "train", "val")}
-    run_stage(monkeypatch, "import", *common, "--text", out["text"], "--test", out["test"])
+    run_stage("import", *common, "--text", out["text"], "--test", out["test"])
     outputs = ["--train", out["train"], "--val", out["val"]]
-    run_stage(monkeypatch, "import-shots", *common, "--shots", shots, *outputs)
+    run_stage("import-shots", *common, "--shots", shots, *outputs)
     views = VIEWS if writer is write_npz else 1
     found = read_tensors(out["test"])
     expected = parts["test"]["features"][:, :views].astype(np.float16)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from dmn.cli import main
 from dmn.pipeline.configuration import load_run
-from dmn.pipeline.manifest import files_of, main
+from dmn.pipeline.manifest import files_of
 from dmn.pipeline.targets import Targets
 
 
@@ -19,8 +19,7 @@ def test_sha256sum_accepts_a_manifest_and_finds_a_changed_file(
     monkeypatch.chdir(tmp_path)
     Path("b").write_text("second", encoding="utf-8")
     Path("a").write_text("first", encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", ["manifest", "--out", "all", "--files", "b", "a"])
-    main()
+    main(["stage", "manifest", "--out", "all", "--files", "b", "a"])
     names = [line[66:] for line in Path("all").read_text(encoding="utf-8").splitlines()]
     assert names == ["a", "b"]
     check = ["sha256sum", "--check", "--quiet", "all"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from dmn.artifacts import read_json, read_tensors, write_tensors
+from dmn.cli import main
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import sample_name, split_sample_name
 from dmn.evaluation.inputs import Inputs, read_memory
 from dmn.evaluation.shots import read_shots
 from dmn.pipeline import paths
 from dmn.stages.features import drawn_rows
-from dmn.stages.memory import main as memory_main
 
 STAGES = [
     "download",
@@ -35,7 +35,7 @@ CELL = {"dataset": "digits", "backbone": "glyph"}
 @pytest.mark.parametrize("stage", ["download", "splits", "memory"])
 def test_help_says_what_the_stage_does(stage: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", f"dmn.stages.{stage}", "--help"],
+        [sys.executable, "-m", "dmn", "stage", stage, "--help"],
         capture_output=True,
         text=True,
         check=True,
@@ -117,14 +117,11 @@ def _features(folder: Path) -> tuple[Path, Path]:
     return folder / "text", folder / "train"
 
 
-def test_a_memory_holds_text_then_plain_shots_in_the_order_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_memory_holds_text_then_plain_shots_in_the_order_drawn(tmp_path: Path) -> None:
     text, train = _features(tmp_path)
     out = tmp_path / "memory"
     arguments = ["--text", str(text), "--train", str(train), "--out", str(out), "--shots", "2"]
-    monkeypatch.setattr(sys, "argv", ["memory", *arguments])
-    memory_main()
+    main(["stage", "memory", *arguments])
     memory, views = read_tensors(out)["memory"], read_tensors(train)["views"]
     assert memory.shape == (2, 3, 3)
     np.testing.assert_array_equal(memory[0, 0], np.eye(2, 3)[0])
@@ -139,10 +136,10 @@ def test_shots_that_were_not_drawn_are_named_with_the_key_to_change(tmp_path: Pa
 
 def test_the_digits_take_the_way_of_any_data_set(tmp_path: Path) -> None:
     folder = tmp_path / "data/download/digits"
-    run = [sys.executable, "-m", "dmn.stages.download", "file", "--dataset", "digits"]
+    run = [sys.executable, "-m", "dmn", "stage", "download", "file", "--dataset", "digits"]
     archive = folder / "digits.zip"
     subprocess.run([*run, "--file", "digits.zip", "--out", str(archive)], check=True)
-    split = [sys.executable, "-m", "dmn.stages.splits", "lists", "--dataset", "digits"]
+    split = [sys.executable, "-m", "dmn", "stage", "splits", "lists", "--dataset", "digits"]
     out = tmp_path / "split.json"
     subprocess.run([*split, "--out", str(out), "--files", str(archive)], check=True)
     lists = read_json(out)

@@ -27,6 +27,17 @@ class Command:
     commands: Mapping[str, Command] = field(default_factory=dict)
 
 
+STAGES = {
+    "download": Command("fetch one file of a data set", "dmn.stages.download"),
+    "encoder": Command("pretrain the embedded CLIP, or fetch weights", "dmn.stages.encoder"),
+    "splits": Command("lists of images, and the shots of a split seed", "dmn.stages.splits"),
+    "features": Command("unit vectors of prompts and views", "dmn.stages.features"),
+    "memory": Command("static memories of one split seed", "dmn.stages.memory"),
+    "projection": Command("train projections on cached features", "dmn.stages.projection"),
+    "evaluation": Command("measure one study over a group of orders", "dmn.stages.evaluation"),
+    "reports": Command("tables and figures of one study, or the page", "dmn.stages.reports"),
+    "manifest": Command("hash files, as sha256sum does", "dmn.pipeline.manifest"),
+}
 BENCHMARKS = {
     "stream": Command("the exact stream against the plain loop", "dmn.bench.stream"),
     "extraction": Command("how busy extraction keeps the encoder", "dmn.bench.extraction"),
@@ -44,7 +55,9 @@ COMMANDS = {
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "compare": Command("where two runs differ first", "dmn.audit.comparison"),
+    "config": Command("check a configuration, write it out whole", "dmn.pipeline.asked"),
     "bench": Command("measure the speed of this machine", commands=BENCHMARKS),
+    "stage": Command("one stage of the workflow, as its rules call it", commands=STAGES),
 }
 
 

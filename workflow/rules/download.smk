@@ -21,7 +21,7 @@ rule download_file:
     message:
         "Download {wildcards.file} of {wildcards.dataset}"
     shell:
-        "python -m dmn.stages.download file --dataset {wildcards.dataset:q}"
+        "python -m dmn stage download file --dataset {wildcards.dataset:q}"
         " --file {wildcards.file:q} --config {params.config:q}"
         " --out {output:q} 2>&1 | tee {log:q}"
 
@@ -43,7 +43,7 @@ rule download_manifest:
     message:
         "List the files of {wildcards.dataset}"
     shell:
-        "python -m dmn.stages.download manifest --dataset {wildcards.dataset:q}"
+        "python -m dmn stage download manifest --dataset {wildcards.dataset:q}"
         " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 

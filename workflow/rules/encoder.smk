@@ -28,7 +28,7 @@ rule pretrain_encoder:
     message:
         "Pretrain the embedded encoder {wildcards.backbone} on glyphs (a minute or two, once)"
     shell:
-        "python -m dmn.stages.encoder pretrain --config {params.config:q}"
+        "python -m dmn stage encoder pretrain --config {params.config:q}"
         " --weights {output.weights:q} --history {output.history:q} 2>&1 | tee {log:q}"
 
 
@@ -52,5 +52,5 @@ rule fetch_encoder:
     message:
         "Fetch the weights of {wildcards.backbone}"
     shell:
-        "python -m dmn.stages.encoder fetch --backbone {wildcards.backbone:q}"
+        "python -m dmn stage encoder fetch --backbone {wildcards.backbone:q}"
         " --config {params.config:q} --weights {output.weights:q} 2>&1 | tee {log:q}"

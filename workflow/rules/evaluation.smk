@@ -40,7 +40,7 @@ rule evaluate:
         "Evaluate {wildcards.study}: {wildcards.dataset}, {wildcards.backbone},"
         " split seeds {wildcards.splits}, orders {wildcards.orders}"
     shell:
-        "python -m dmn.stages.evaluation --study {wildcards.study} --dataset {wildcards.dataset:q}"
+        "python -m dmn stage evaluation --study {wildcards.study} --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --splits {wildcards.splits} --orders {wildcards.orders}"
         " --config {params.config:q} --options {params.options:q}"
         " --rows {output.rows:q} --samples {output.samples:q}"

@@ -32,7 +32,7 @@ rule text_features:
     message:
         "Encode the prompts of {wildcards.dataset} with {wildcards.backbone}"
     shell:
-        "python -m dmn.stages.features text --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features text --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
@@ -61,7 +61,7 @@ rule test_features:
     message:
         "Encode the test images of {wildcards.dataset} with {wildcards.backbone}"
     shell:
-        "python -m dmn.stages.features test --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features test --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
@@ -92,7 +92,7 @@ rule few_shot_features:
     message:
         "Encode the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
-        "python -m dmn.stages.features shots --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features shots --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"
@@ -131,7 +131,7 @@ rule shift_features:
     message:
         "Encode the test images of {wildcards.dataset} under {wildcards.corruption}"
     shell:
-        "python -m dmn.stages.features shift --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features shift --dataset {wildcards.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --corruption {wildcards.corruption:q} --config {params.config:q}"
         " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
@@ -156,7 +156,7 @@ rule import_features:
     message:
         "Check and import the features of {wildcards.dataset}"
     shell:
-        "python -m dmn.stages.features import --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features import --dataset {wildcards.dataset:q}"
         " --config {params.config:q} --text {output.text:q} --test {output.test:q}"
         " --files {input.files:q} 2>&1 | tee {log:q}"
 
@@ -181,6 +181,6 @@ rule import_few_shot_features:
     message:
         "Import the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
-        "python -m dmn.stages.features import-shots --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features import-shots --dataset {wildcards.dataset:q}"
         " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"

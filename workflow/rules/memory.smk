@@ -23,5 +23,5 @@ rule static_memory:
     message:
         "Build the static memories of {params.shots} shots, split seed {wildcards.split}"
     shell:
-        "python -m dmn.stages.memory --text {input.text:q} --train {input.train:q}"
+        "python -m dmn stage memory --text {input.text:q} --train {input.train:q}"
         " --shots {params.shots} --out {output:q} 2>&1 | tee {log:q}"

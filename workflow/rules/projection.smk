@@ -30,7 +30,7 @@ rule train_projection:
         "Train the {wildcards.projection} projections of {params.shots} shots,"
         " split seed {wildcards.split}"
     shell:
-        "python -m dmn.stages.projection --dataset {wildcards.dataset:q}"
+        "python -m dmn stage projection --dataset {wildcards.dataset:q}"
         " --kind {wildcards.projection} --seed {wildcards.training} --text {input.text:q}"
         " --train {input.train:q} --memory {input.memory:q} --config {params.config:q}"
         " --weights {output.weights:q} --curves {output.curves:q} 2>&1 | tee {log:q}"

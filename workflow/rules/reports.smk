@@ -36,7 +36,7 @@ for study in CONFIG.studies:
         message:
             "Write the report {params.study}"
         shell:
-            "python -m dmn.stages.reports study --study {params.study}"
+            "python -m dmn stage reports study --study {params.study}"
             " --options {params.options:q} --out {output.rows:q}"
             " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
 
@@ -57,7 +57,7 @@ rule page:
     message:
         "Write the page {output}"
     shell:
-        "python -m dmn.stages.reports page --config {input.config:q} --out {output:q}"
+        "python -m dmn stage reports page --config {input.config:q} --out {output:q}"
         " --summaries {input.summaries:q} --downloads {input.downloads:q} 2>&1 | tee {log:q}"
 
 
@@ -69,7 +69,7 @@ os.environ.update(DMN_CONFIGURATION=RESOLVED)
 rule run_config:
     """Keep the whole resolved configuration beside the reports."""
     input:
-        code=sources("dmn.pipeline.configuration"),
+        code=sources("dmn.pipeline.asked"),
     output:
         paths.RUN_CONFIG,
     log:
@@ -79,7 +79,7 @@ rule run_config:
     message:
         "Write the resolved configuration"
     shell:
-        'python -m dmn.pipeline.configuration --config "$DMN_CONFIGURATION" --out {output:q}'
+        'python -m dmn config --config "$DMN_CONFIGURATION" --out {output:q}'
         " 2>&1 | tee {log:q}"
 
 
@@ -97,7 +97,7 @@ rule study_manifest:
     message:
         "Hash the files of {output}"
     shell:
-        "python -m dmn.pipeline.manifest --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        "python -m dmn stage manifest --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
@@ -116,4 +116,4 @@ rule manifest:
         "Hash {output}: all artifacts and reports"
     shell:
         # thousands of names do not fit on a command line
-        "python -m dmn.pipeline.manifest --out {output:q} --config {input.config:q} 2>&1 | tee {log:q}"
+        "python -m dmn stage manifest --out {output:q} --config {input.config:q} 2>&1 | tee {log:q}"

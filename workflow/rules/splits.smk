@@ -22,7 +22,7 @@ rule split:
     message:
         "Read the split of {wildcards.dataset}"
     shell:
-        "python -m dmn.stages.splits lists --dataset {wildcards.dataset:q}"
+        "python -m dmn stage splits lists --dataset {wildcards.dataset:q}"
         " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
@@ -42,5 +42,5 @@ rule shots:
     message:
         "Draw the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
-        "python -m dmn.stages.splits shots --split {input.split:q} --seed {wildcards.split}"
+        "python -m dmn stage splits shots --split {input.split:q} --seed {wildcards.split}"
         " --config {params.config:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dmn.artifacts import write_json
-from dmn.audit import configuration, environment, hashes, rebuild, revision
+from dmn.audit import configuration, environment, hashes, rebuild
 from dmn.audit.checks import Check, as_json, passed, print_table
 from dmn.errors import DmnError
 
@@ -24,7 +24,7 @@ from dmn.errors import DmnError
 TOLERANCE = 1e-3
 CHECKS: dict[str, Callable[[Path], Check]] = {
     "environment": environment.check_environment,
-    "code revision": revision.check_revision,
+    "code revision": environment.check_revision,
     "configuration": configuration.check_configuration,
     "seeds": configuration.check_seeds,
     "hashes in reports/all": hashes.check_manifest,

@@ -17,9 +17,9 @@ from typing import Any
 import dmn
 from dmn.audit.commands import source_files
 from dmn.audit.configuration import run_config
+from dmn.audit.environment import revision
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import Record, read_records, upstream
-from dmn.audit.revision import revision
 from dmn.errors import ArtifactError, OutputError
 from dmn.pipeline import paths
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from dmn.artifacts import read_json, sha256, write_json
 from dmn.audit.commands import git
+from dmn.audit.environment import revision
 from dmn.audit.records import RECORDS, Record, read_records, upstream
-from dmn.audit.revision import revision
 from dmn.errors import ArtifactError, nearest
 from dmn.pipeline import paths
 

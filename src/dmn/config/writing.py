@@ -31,7 +31,7 @@ def generated(defaults: Config) -> dict[str, str]:
     """Return the generated files by path: the commented defaults and the JSON schema."""
     head = (
         "# All keys with their defaults: the embedded demo.\n"
-        "# Generated, do not edit: python -m dmn.pipeline.configuration --write\n"
+        "# Generated, do not edit: dmn config --write\n"
     )
     schema = json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
     return {"config/demo.yaml": head + commented_yaml(defaults), "config/schema.json": schema}

@@ -1,10 +1,17 @@
-"""What a command line asks for: a configuration file, and changes to some of its keys."""
+"""Check the configuration that a command line asks for, and write it out whole, with comments.
+
+    dmn config --config config/paper.yaml views.test=64
+    dmn config --write                          config/demo.yaml and config/schema.json, anew
+
+Unknown keys are refused with the nearest known one; nothing in a file is run.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -12,17 +19,20 @@ from typing import Any
 
 import yaml
 
+from dmn.artifacts import write_text
 from dmn.config import Config
+from dmn.config.loading import read_argument
+from dmn.config.writing import commented_yaml, generated
 from dmn.errors import ConfigError
 from dmn.pipeline.configuration import load_run
-from dmn.schema import merge, read_yaml
+from dmn.schema import merge
 
 CONFIG_HELP = "YAML file over the defaults, which are the embedded demo"
 # a file name may hold "=" too, but behind a folder
 CHANGE = re.compile(r"[A-Za-z_][\w.-]*=")
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
+def add_configuration(parser: argparse.ArgumentParser) -> None:
     """Add `--config` and KEY=VALUE to a command."""
     parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
     parser.add_argument(
@@ -47,8 +57,9 @@ class Asked:
 
     def config(self) -> Config:
         """Return the configuration that is asked for, checked."""
-        values = read_yaml(self.file) if self.file else {}
-        return load_run(merge(values, self.changes), self.file or "the command line")
+        source = self.file or "the command line"
+        values = merge(read_argument(self.file), self.changes)
+        return load_run(values, "--config" if source.startswith("{") else source)
 
     def options(self) -> list[str]:
         """Return the same for Snakemake."""
@@ -83,3 +94,23 @@ def _leaves(value: Any) -> Iterator[Any]:
     yield from (leaf for item in inner for leaf in _leaves(item))
     if not isinstance(value, dict | list):
         yield value
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn config`."""
+    add_configuration(parser)
+    parser.add_argument("--out", metavar="FILE", help="file to write (default: print it)")
+    parser.add_argument("--write", action="store_true", help="make the generated files instead")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one configuration out whole, or make the generated files."""
+    if arguments.write:
+        for path, text in generated(load_run({})).items():
+            write_text(path, text)
+        return
+    text = commented_yaml(Asked.read(arguments.config, arguments.changes).config())
+    if arguments.out:
+        write_text(arguments.out, text)
+    else:
+        sys.stdout.write(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from dmn.artifacts import manifest_text, write_text
-from dmn.errors import run_main
 
 
 def files_of(config: str) -> list[str]:
@@ -17,17 +16,15 @@ def files_of(config: str) -> list[str]:
     return targets.reports() + targets.data()
 
 
-def main() -> None:
-    """Hash the files and write the manifest."""
-    parser = argparse.ArgumentParser(prog="python -m dmn.pipeline.manifest", description=__doc__)
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage manifest`."""
     parser.add_argument("--out", required=True, help="manifest to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--files", nargs="+", metavar="FILE", help="files to hash")
     source.add_argument("--config", metavar="JSON|FILE", help="configuration: hash all of it")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Hash the files and write the manifest."""
     files = arguments.files or files_of(arguments.config)
     write_text(arguments.out, manifest_text(files))
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -20,8 +20,7 @@ from urllib.parse import urlparse
 from dmn.config import Config
 from dmn.datasets.registry import RemoteFile
 from dmn.errors import ConfigError
-from dmn.pipeline import asked
-from dmn.pipeline.asked import Asked
+from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
 from dmn.pipeline.targets import Targets
 from dmn.seeds import all_seeds
@@ -176,7 +175,7 @@ def show(found: dict[str, Any], manual: str) -> None:
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn plan`."""
-    asked.declare(parser)
+    add_configuration(parser)
     parser.add_argument(
         "--images-per-second",
         type=float,

@@ -17,15 +17,6 @@ from dmn.errors import ConfigError, nearest
 CONFIG_HELP = "configuration: JSON text or a YAML file (default: the embedded demo)"
 
 
-def command(prog: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the module's docstring as its help."""
-    return argparse.ArgumentParser(
-        prog=f"python -m dmn.stages.{prog}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def add(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
     """Add required options; `helps` gives each its line of help, by name."""
     for name in (*names, *helps):

@@ -6,6 +6,7 @@ They are checked against the registry and are never unpacked into an artifact.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from dmn.config import Config, from_argument
 from dmn.datasets import digits
 from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
-from dmn.errors import ConfigError, nearest, run_main
-from dmn.stages.arguments import add, add_config, add_files, command
+from dmn.errors import ConfigError, nearest
+from dmn.stages.arguments import add, add_config, add_files
 
 
 def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str:
@@ -35,15 +36,17 @@ def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str
     return fetch(entry.name, entry.files[name], out, transfer)
 
 
-def main() -> None:
-    """Fetch one file or write the manifest of a data set."""
-    parser = command("download", __doc__)
-    parser.add_argument("action", choices=["file", "manifest"])
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage download`."""
+    parser.add_argument("action", choices=["file", "manifest"], help="what to write")
     parser.add_argument("--file", help="name of the file in the registry (action file)")
     add(parser, "dataset", "out")
     add_config(parser)
     add_files(parser, "files", "the downloaded files (action manifest)")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Fetch one file or write the manifest of a data set."""
     config = from_argument(arguments.config)
     entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
     out = Path(arguments.out)
@@ -52,7 +55,3 @@ def main() -> None:
         sys.stderr.write(f"{out} is whole, from {source}\n")
     else:
         write_json(out, manifest(entry.served_by(arguments.files), out.parent))
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 
@@ -12,19 +13,20 @@ from dmn.artifacts import write_rows, write_tensors
 from dmn.config import from_argument
 from dmn.encoders.clip import fetch_weights
 from dmn.encoders.pretrain import pretrain
-from dmn.errors import run_main
-from dmn.stages.arguments import add, add_config, command
+from dmn.stages.arguments import add, add_config
 
 
-def main() -> None:
-    """Write the weights of one backbone."""
-    parser = command("encoder", __doc__)
-    parser.add_argument("action", choices=["pretrain", "fetch"])
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage encoder`."""
+    parser.add_argument("action", choices=["pretrain", "fetch"], help="what to write")
     parser.add_argument("--backbone", help="name in `encoders` (action fetch)")
     parser.add_argument("--history", help="loss table to write (action pretrain)")
     add(parser, weights="weights to write (safetensors)")
     add_config(parser)
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the weights of one backbone."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
@@ -37,7 +39,3 @@ def main() -> None:
     else:
         settings = config.encoder(arguments.backbone)
         write_tensors(arguments.weights, fetch_weights(settings), settings.model_dump())
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -20,12 +20,11 @@ from dmn.artifacts import write_rows, write_tensors
 from dmn.config import Config, from_argument
 from dmn.datasets.images import read_thumbnails
 from dmn.datasets.registry import find_dataset, load_registry
-from dmn.errors import run_main
 from dmn.evaluation.contract import StudyData, sample_name
 from dmn.evaluation.inputs import Inputs, read_data
 from dmn.pipeline import paths
 from dmn.seeds import given_seeds
-from dmn.stages.arguments import add, add_config, add_files, add_options, command, find_study
+from dmn.stages.arguments import add, add_config, add_files, add_options, find_study
 
 
 def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
@@ -74,16 +73,18 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     add_files(parser, "images", "archives that pictures of the test images are read from")
 
 
-def main() -> None:
-    """Run one study on one cell of the design and write its rows and per-sample answers."""
-    parser = command("evaluation", __doc__)
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage evaluation`."""
     add(parser, "dataset", "backbone", study="name of the study")
     add(parser, splits="split seeds, such as 0-2", orders="order seeds, such as 0-9")
     add(parser, rows="table to write (CSV)", samples="per-sample answers to write (safetensors)")
     add_inputs(parser)
     add_config(parser)
     add_options(parser)
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Run one study on one cell of the design and write its rows and per-sample answers."""
     config = from_argument(arguments.config)
     module, options = find_study(arguments)
     splits = given_seeds("--splits", arguments.splits)
@@ -102,7 +103,3 @@ def main() -> None:
     facts = {"study": arguments.study, "dataset": data.dataset, "backbone": data.backbone}
     facts |= {"orders": arguments.orders, "class_names": data.class_names}
     write_tensors(arguments.samples, samples, facts)
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -35,10 +35,9 @@ from dmn.encoders.prompts import (
     read_sentences,
     text_features,
 )
-from dmn.errors import run_main
 from dmn.pipeline import paths
 from dmn.randomness import generator
-from dmn.stages.arguments import add_config, add_files, command
+from dmn.stages.arguments import add_config, add_files
 
 Images = Sequence[tuple[str, int]]
 
@@ -175,11 +174,10 @@ def write_images(images: Rows, out: str, **facts: Any) -> None:
     write_tensors(out, {"views": images.features, "labels": images.labels}, facts)
 
 
-def main() -> None:
-    """Write one file of features, or the pair of a split seed."""
-    parser = command("features", __doc__)
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage features`."""
     actions = ["text", "test", "shift", "shots", "import", "import-shots"]
-    parser.add_argument("action", choices=actions)
+    parser.add_argument("action", choices=actions, help="what to write")
     parser.add_argument("--dataset", required=True, help="name in the registry")
     parser.add_argument("--backbone", help="name in `encoders` of the configuration")
     parser.add_argument("--weights", help="weights of the encoder (safetensors)")
@@ -193,7 +191,10 @@ def main() -> None:
     parser.add_argument("--out", nargs="*", default=[], help="files to write (text, test, shift)")
     add_config(parser)
     add_files(parser, "files", "the downloaded files of the data set")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one file of features, or the pair of a split seed."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
@@ -202,7 +203,3 @@ def main() -> None:
         write_imported(arguments, entry)
     else:
         from_images(arguments, config, entry)
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -7,26 +7,29 @@ says otherwise.
 
 from __future__ import annotations
 
+import argparse
+
 import pandas as pd
 import torch
 
 from dmn.artifacts import read_tensor_metadata, read_tensors, sha256, write_rows, write_tensors
 from dmn.config import from_argument
-from dmn.errors import run_main
 from dmn.evaluation.fit import rounded, train, training_schedule
 from dmn.evaluation.shots import read_shots
-from dmn.stages.arguments import add, add_config, add_list, command
+from dmn.stages.arguments import add, add_config, add_list
 
 
-def main() -> None:
-    """Read features and memories, write trained projections and training curves."""
-    parser = command("projection", __doc__)
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage projection`."""
     add(parser, "dataset", "text", "train", kind="bias or linear", seed="training seed")
     add_list(parser, "memory", "static memories [C, 1+K, D] (safetensors)")
     add_list(parser, "weights", "projections to write (safetensors), one for each memory")
     add_list(parser, "curves", "training curves to write (CSV), one for each memory")
     add_config(parser)
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read features and memories, write trained projections and training curves."""
     config = from_argument(arguments.config)
     torch.set_num_threads(config.numerics.threads)
     text = read_tensors(arguments.text)["text"]
@@ -55,7 +58,3 @@ def main() -> None:
         tensors = {name: t.numpy() for name, t in rounded(result.projections).items()}
         write_tensors(weights, tensors, facts)
         write_rows(curve, pd.DataFrame(result.history))
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +15,11 @@ from dmn.artifacts import (
     read_tensors,
     sha256,
 )
-from dmn.errors import run_main
 from dmn.evaluation.contract import split_sample_name
 from dmn.report.page import read_facts, write_page
 from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
-from dmn.stages.arguments import add, add_files, add_options, command, find_study
+from dmn.stages.arguments import add, add_files, add_options, find_study
 
 
 def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
@@ -45,10 +45,9 @@ def write_study(
     write_study_report(module, table, read_all_samples(samples), options, Path(out).parent, sources)
 
 
-def main() -> None:
-    """Write one study's report or the page."""
-    parser = command("reports", __doc__)
-    parser.add_argument("action", choices=["study", "page"])
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage reports`."""
+    parser.add_argument("action", choices=["study", "page"], help="what to write")
     parser.add_argument("--study", help="name of the study (action study)")
     parser.add_argument("--config", help="the resolved configuration (action page)")
     add(parser, out="rows.csv of the study (its other files lie beside it), or the page to write")
@@ -57,7 +56,10 @@ def main() -> None:
     add_files(parser, "samples", "per-sample answers of the jobs (action study)")
     add_files(parser, "summaries", "summary.json of each study (action page)")
     add_files(parser, "downloads", "manifest.json of each data set (action page)")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write one study's report or the page."""
     if arguments.action == "study":
         module, options = find_study(arguments)
         write_study(module, arguments.rows, arguments.samples, options, arguments.out)
@@ -65,7 +67,3 @@ def main() -> None:
         summaries = [read_summary(file) for file in arguments.summaries]
         facts = read_facts(arguments.config, arguments.downloads)
         write_page(summaries, facts, Path(arguments.out))
-
-
-if __name__ == "__main__":
-    run_main(main)

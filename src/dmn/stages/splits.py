@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ from dmn.config import Config, from_argument
 from dmn.datasets.images import read_split
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.datasets.splits import Split, sample_shots, sample_validation
-from dmn.errors import run_main
 from dmn.pipeline import paths
-from dmn.stages.arguments import add, add_config, add_files, command
+from dmn.stages.arguments import add, add_config, add_files
 
 
 def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
@@ -37,17 +37,19 @@ def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Write split.json or split=<seed>.json."""
-    parser = command("splits", __doc__)
-    parser.add_argument("action", choices=["lists", "shots"])
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn stage splits`."""
+    parser.add_argument("action", choices=["lists", "shots"], help="what to write")
     parser.add_argument("--dataset", help="name in the registry (action lists)")
     parser.add_argument("--split", help="split.json of the data set (action shots)")
     parser.add_argument("--seed", type=int, help="split seed (action shots)")
     add(parser, "out")
     add_config(parser)
     add_files(parser, "files", "the downloaded files (action lists)")
-    arguments = parser.parse_args()
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write split.json or split=<seed>.json."""
     config = from_argument(arguments.config)
     if arguments.action == "lists":
         entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
@@ -55,7 +57,3 @@ def main() -> None:
     else:
         split = Split.from_json(read_json(arguments.split), arguments.split)
         write_json(arguments.out, draw(split, arguments.seed, config))
-
-
-if __name__ == "__main__":
-    run_main(main)
