@@ -79,6 +79,12 @@ def features(**arrays: np.ndarray) -> Prepare:
         folder.mkdir(parents=True)
         whole = {"features": np.eye(4)[:, :3] + 1.0, "labels": np.array([0, 1, 0, 1])}
         np.savez(folder / "text.npz", features=np.eye(3)[:2])
+        np.savez(folder / "test.npz", **whole)
+        entry = load_registry("registry.yaml")["mine"]
+        files = [folder / "text.npz", folder / "test.npz"]
+        write_json(
+            "data/splits/mine/split.json", read_split(entry, files, Path("scratch")).to_json()
+        )
         np.savez(folder / "test.npz", **{**whole, **arrays})
 
     return prepare
@@ -99,6 +105,7 @@ DOWNLOAD = ["stage download", "file", "--dataset", "digits", "--file", "digits.z
 MINE = config(download={"registry": "registry.yaml"})
 IMPORT = [
     *("stage features", "import", "--dataset", "mine", "--text", "t", "--test", "o", *MINE),
+    *("--backbone", "friend", "--split", "data/splits/mine/split.json"),
     *("--files", "data/download/mine/text.npz", "data/download/mine/test.npz"),
 ]
 EXTRACT = [

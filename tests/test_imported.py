@@ -157,9 +157,22 @@ def test_the_stage_writes_features_in_the_pipelines_form(tmp_path: Path, writer)
     entry, files = make_entry(tmp_path, writer(tmp_path, parts))
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump({"download": {"registry": str(tmp_path / "registry.yaml")}}))
-    shots = tmp_path / "split=0.json"
-    write_json(shots, draw(read_imported_split(entry, files), 0, Config(shots=[1, 2])))
-    common = ["--dataset", "mine", "--config", config, "--files", *files]
+    shots, split = tmp_path / "split=0.json", tmp_path / "split.json"
+    lists = read_imported_split(entry, files)
+    write_json(split, lists.to_json())
+    write_json(shots, draw(lists, 0, Config(shots=[1, 2])))
+    common = [
+        "--dataset",
+        "mine",
+        "--backbone",
+        "friend",
+        "--split",
+        split,
+        "--config",
+        config,
+        "--files",
+        *files,
+    ]
     out = {name: tmp_path / f"out/{name}.safetensors" for name in ("text", "test", "train", "val")}
     run_stage("import", *common, "--text", out["text"], "--test", out["test"])
     outputs = ["--train", out["train"], "--val", out["val"]]

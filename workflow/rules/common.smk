@@ -23,6 +23,8 @@ os.environ.setdefault("MALLOC_TOP_PAD_", str(1 << 26))
 try:
     CONFIG = load_run(config, "the configuration")
     TARGETS = Targets(CONFIG)
+    if workflow.is_main_process:
+        TARGETS.check_present()
 except DmnError as error:
     raise WorkflowError(str(error)) from None
 

@@ -4,8 +4,8 @@ REQUIRED INPUTS: none; a local checkpoint where the configuration names one.
 OUTPUTS: data/encoder/<backbone>.safetensors, and .history.csv for the embedded encoder
 """
 
-EMBEDDED = [b for b in CONFIG.backbones if CONFIG.encoders[b].model == "embedded"]
-RELEASED = [b for b in CONFIG.backbones if b not in EMBEDDED]
+EMBEDDED = [b for b in TARGETS.encoders if CONFIG.encoders[b].model == "embedded"]
+RELEASED = [b for b in TARGETS.encoders if b not in EMBEDDED]
 
 
 rule pretrain_encoder:

@@ -140,7 +140,8 @@ rule shift_features:
 rule import_features:
     """Check features that others published and bring them into the pipeline's form."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=lambda wildcards: TARGETS.archives(wildcards.dataset, wildcards.backbone),
+        split=paths.SPLIT,
         code=sources("dmn.stages.features"),
     output:
         text=paths.TEXT_FEATURES,
@@ -152,11 +153,12 @@ rule import_features:
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
     params:
-        config=keys("download"),
+        config=keys("download", "prompts"),
     message:
-        "Check and import the features of {wildcards.dataset}"
+        "Check and import the features of {wildcards.dataset}, {wildcards.backbone}"
     shell:
         "python -m dmn stage features import --dataset {wildcards.dataset:q}"
+        " --backbone {wildcards.backbone:q} --split {input.split:q}"
         " --config {params.config:q} --text {output.text:q} --test {output.test:q}"
         " --files {input.files:q} 2>&1 | tee {log:q}"
 
@@ -164,7 +166,8 @@ rule import_features:
 rule import_few_shot_features:
     """Take the imported features of the images that a split seed draws."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=lambda wildcards: TARGETS.archives(wildcards.dataset, wildcards.backbone),
+        split=paths.SPLIT,
         shots=paths.SHOTS,
         code=sources("dmn.stages.features"),
     output:
@@ -182,5 +185,6 @@ rule import_few_shot_features:
         "Import the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
         "python -m dmn stage features import-shots --dataset {wildcards.dataset:q}"
+        " --backbone {wildcards.backbone:q} --split {input.split:q}"
         " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"

@@ -52,7 +52,7 @@ def from_outside(config: Config) -> list[str]:
     kept += [
         paths.fill(paths.ENCODER, backbone=name)
         for name in config.backbones
-        if config.encoders[name].model != "embedded"
+        if name in config.encoders and config.encoders[name].model != "embedded"
     ]
     return kept
 

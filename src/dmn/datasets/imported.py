@@ -27,7 +27,7 @@ from dmn.datasets.precomputed import (
     unit_rows,
 )
 from dmn.datasets.registry import DatasetEntry
-from dmn.datasets.splits import PARTS, Split, by_class, check_split
+from dmn.datasets.splits import PARTS, Split, by_class, check_sizes, check_split
 from dmn.errors import DataError, FeatureError
 from dmn.randomness import generator
 
@@ -245,14 +245,20 @@ class ImportedFeatures:
         ids = [image_id(pool, row) for row in chosen.tolist()]
         return Rows(taken.features, labels, ids, taken.notes, taken.lengths)
 
-    def text(self, prompt: str | None = None) -> Text:
-        """Read the text features of a prompt, the default one where none is named."""
+    def check_text(self, prompt: str | None = None) -> tuple[str, Lazy]:
+        """Return the prompt whose text is taken and its features [C, D], checked but not read."""
         name = chosen_text(self.entry, self.files, prompt)
-        stored = self.files.text[name]
-        path = self.paths[stored.file]
+        path = self.paths[self.files.text[name].file]
         array, classes = self.text_array(name), self.entry.classes
         if array.shape[0] != classes:
             raise DataError(f"{path} has {array.shape[0]} classes; the registry says {classes}")
+        return name, array
+
+    def text(self, prompt: str | None = None) -> Text:
+        """Read the text features of a prompt, the default one where none is named."""
+        name, array = self.check_text(prompt)
+        stored = self.files.text[name]
+        path = self.paths[stored.file]
         taken: Taken = unit_rows(array, path)
         order = self._order(stored)
         features = taken.features
@@ -305,6 +311,7 @@ def read_imported_split(entry: DatasetEntry, files: Sequence[str | Path]) -> Spl
     opened = [ImportedFeatures(entry, files, backbone) for backbone in backbones]
     first = next((one for one in opened if one.named), opened[0])
     split = first.split()
+    check_sizes(split, entry.classes, entry.sizes.model_dump(), str(Path(files[0]).parent))
     for backbone in backbones:
         other = ImportedFeatures(entry, files, backbone, split.classes)
         other.check_rows(split)

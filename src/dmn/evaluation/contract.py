@@ -3,6 +3,7 @@
 A study is one module of dmn.studies with
     TITLE, QUESTION            one line each, for the page
     NEEDS                      which inputs beside test features: see `Need`
+    REQUIRES                   those of them that it cannot be measured without; may be left out
     Options                    a pydantic model, its section in the configuration
     TABLES, FIGURES            names of what `report` makes
     code(options)              not a must: modules and files that it reads by name, not by import

@@ -72,7 +72,7 @@ BENCHMARK = "benchmarks/{rule}/{name}.tsv"
 WILDCARDS = {
     "dataset": r"[a-z0-9_]+",
     "backbone": r"[A-Za-z0-9_.-]+",
-    "file": r"[^/]+",
+    "file": r"[^/]+(/[^/]+)*",
     "shots": r"\d+",
     "split": r"\d+",
     "splits": r"\d+(-\d+)?",

@@ -107,7 +107,12 @@ def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
     config, entry = targets.config, targets.entries[dataset]
     files = targets.files(dataset)
     views = sum(view_counts(targets, dataset))
-    dimensions = [dimension(config, backbone) for backbone in config.backbones]
+    dimensions = []
+    # those that come as features are nearly as large as their files
+    feature_bytes = sum(f.expected_bytes for f in files)
+    if targets.has_images(dataset):
+        dimensions = [dimension(config, backbone) for backbone in targets.backbones[dataset]]
+        feature_bytes = sum((views + entry.classes) * d * FLOAT16 for d in dimensions)
     expanded = [f for f in files if f.role == "archive" and f.name.endswith(COMPRESSED)]
     return DatasetPlan(
         dataset=dataset,
@@ -115,14 +120,15 @@ def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
         download_bytes=sum(f.expected_bytes for f in files if f.urls),
         brought_bytes=sum(f.expected_bytes for f in files if source_of(f, entry.kind) == BROUGHT),
         disk_bytes=sum(f.expected_bytes for f in [*files, *expanded]),
-        feature_bytes=sum((views + entry.classes) * d * FLOAT16 for d in dimensions),
-        encoded_images=views * len(dimensions) if targets.has_images(dataset) else 0,
+        feature_bytes=feature_bytes,
+        encoded_images=views * len(dimensions),
     )
 
 
 def plan(config: Config, rate: float = IMAGES_PER_SECOND) -> dict[str, Any]:
     """Return the whole plan but for the jobs; `rate` is views a second of one GPU."""
     targets = Targets(config)
+    targets.check_present()
     datasets = [asdict(dataset_plan(targets, name)) for name in config.datasets]
     totals = {key: sum(row[key] for row in datasets) for key in TOTALS}
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import product
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,12 +17,19 @@ from dmn.datasets.registry import (
     find_dataset,
     load_registry,
 )
-from dmn.errors import ConfigError
 from dmn.pipeline import paths
+from dmn.pipeline.checks import (
+    backbones_by_dataset,
+    can_serve,
+    check_checkpoints,
+    check_features,
+    feature_files,
+    has_shifts,
+)
 from dmn.pipeline.paths import fill
 from dmn.pipeline.sources import relative, sources
 from dmn.seeds import all_seeds, seed_range
-from dmn.studies.table import find_study, study_options
+from dmn.studies.table import find_study, required, study_options
 
 
 class Targets:
@@ -34,17 +42,19 @@ class Targets:
             name: find_dataset(name, registry) for name in config.datasets
         }
         self.corruption_kinds = config.corruptions.kinds
-        self._check_imported()
+        self.backbones = backbones_by_dataset(config, self.entries)
+        check_checkpoints(config)
 
-    def _check_imported(self) -> None:
-        """Refuse to show one encoder's features under two names."""
-        names = self.config.backbones
-        for dataset in self.entries:
-            if not self.has_images(dataset) and len(names) > 1:
-                raise ConfigError(
-                    f"data set {dataset} has imported features of one encoder, but the "
-                    f"configuration has {len(names)} backbones ({', '.join(names)}); name one"
-                )
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Return the pairs of a data set and a backbone that it has."""
+        return [(name, backbone) for name, found in self.backbones.items() for backbone in found]
+
+    @property
+    def encoders(self) -> list[str]:
+        """Return the backbones that encode images here."""
+        used = {backbone for dataset, backbone in self.cells if self.has_images(dataset)}
+        return [name for name in self.config.backbones if name in used]
 
     def keys(self, *names: str, backbone: str | None = None) -> str:
         """Return the sections that a job depends on as JSON text, and no more.
@@ -85,13 +95,15 @@ class Targets:
         own = sources("dmn.stages.evaluation", f"dmn.studies.{study}", *modules)
         return [*own, *files]
 
-    def archives(self, dataset: str) -> list[str]:
-        """Return the files of a data set that this configuration reads."""
-        names = [file.name for file in self.files(dataset)]
+    def archives(self, dataset: str, backbone: str | None = None) -> list[str]:
+        """Return the files of a data set that this configuration reads, or one backbone of it."""
+        names = [file.name for file in self.files(dataset, backbone)]
         return [fill(paths.ARCHIVE, dataset=dataset, file=name) for name in names]
 
-    def files(self, dataset: str) -> list[RemoteFile]:
+    def files(self, dataset: str, backbone: str | None = None) -> list[RemoteFile]:
         """Return what the registry says of `archives`."""
+        if not self.has_images(dataset):
+            return self._feature_files(dataset, backbone)
         spoken = self.config.prompts.kind in ("cupl", "both")
         trained = self.few_shot(dataset)
         return [
@@ -99,6 +111,30 @@ class Targets:
             for file in self.entries[dataset].files.values()
             if (spoken or file.role != "prompts") and (trained or file.part != "train")
         ]
+
+    def _feature_files(self, dataset: str, backbone: str | None) -> list[RemoteFile]:
+        entry, trained = self.entries[dataset], self.few_shot(dataset)
+        wanted = self.backbones[dataset] if backbone is None else [backbone]
+        names = {file for b in wanted for file in feature_files(self.config, entry, b, trained)}
+        return [file for name, file in entry.files.items() if name in names]
+
+    def check_present(self) -> None:
+        """Check features whose files are all there already, downloaded or brought.
+
+        DataError or FeatureError, in one line, for what would stop a job later.
+        """
+        for name, entry in self.entries.items():
+            if self.has_images(name):
+                continue
+            brought = Path(self.config.download.manual) / name
+            places = [
+                (Path(fill(paths.ARCHIVE, dataset=name, file=file.name)), brought / file.name)
+                for file in self.files(name)
+            ]
+            found = [next((path for path in pair if path.exists()), None) for pair in places]
+            if None not in found:
+                here = [path for path in found if path is not None]
+                check_features(self.config, entry, self.backbones[name], here)
 
     def registry(self, dataset: str) -> list[str]:
         """Return the files that hold a data set's entry, for the rules that read it."""
@@ -146,7 +182,7 @@ class Targets:
 
     def shifts(self, dataset: str, backbone: str) -> list[str]:
         """Return the features of the corrupted test images."""
-        if not self.has_images(dataset):
+        if not has_shifts(self.config, self.entries[dataset]):
             return []
         pairs = product(self.corruption_kinds, self.config.corruptions.severities)
         keys = {"dataset": dataset, "backbone": backbone}
@@ -181,11 +217,11 @@ class Targets:
 
     def evaluation_rows(self, study: str) -> list[str]:
         """Return the tables of a study over data sets, backbones, splits and order groups."""
-        config = self.config
-        cells = product(config.datasets, config.backbones, config.seeds.split, config.seeds.order)
+        seeds = self.config.seeds
         return [
             fill(paths.ROWS, study=study, dataset=d, backbone=b, splits=s, orders=o)
-            for d, b, s, o in cells
+            for (d, b), s, o in product(self.cells, seeds.split, seeds.order)
+            if can_serve(self.config, self.entries[d], required(self.study_modules()[study]))
         ]
 
     def evaluation_samples(self, study: str) -> list[str]:
@@ -224,11 +260,11 @@ class Targets:
             if self.few_shot(dataset):
                 for split in all_seeds(config.seeds.split):
                     yield fill(paths.SHOTS, dataset=dataset, split=split)
-        for backbone in config.backbones:
+        for backbone in self.encoders:
             if config.encoders[backbone].model == "embedded":
                 yield fill(paths.ENCODER_HISTORY, backbone=backbone)
-            for dataset in config.datasets:
-                yield from self._features_and_memory(dataset, backbone)
+        for dataset, backbone in self.cells:
+            yield from self._features_and_memory(dataset, backbone)
         for study in config.studies:
             yield from self.evaluation_rows(study)
             yield from self.evaluation_samples(study)

@@ -27,11 +27,11 @@ from dmn.seeds import given_seeds
 from dmn.stages.arguments import add, add_config, add_files, add_options, find_study
 
 
-def provenance(inputs: Inputs, config: Config) -> dict[str, str]:
-    """Return the columns that say how the rows were made."""
-    model, views = config.model, config.views
+def provenance(inputs: Inputs, data: StudyData, config: Config) -> dict[str, str]:
+    """Return the columns that say how the rows were made: with the views that there are."""
+    model, views = config.model, data.test.views.shape[1]
     protocol = (
-        f"views={views.test} share={model.view_share} L={model.length} beta={model.beta} "
+        f"views={views} share={model.view_share} L={model.length} beta={model.beta} "
         f"readout={model.readout} projection={model.projection}:{model.position} "
         f"shots={config.splits.sampling} {config.numerics.dtype}"
     )
@@ -97,7 +97,7 @@ def main(arguments: argparse.Namespace) -> None:
         data = read_data(own, config, arguments.dataset, arguments.backbone, split)
         data.thumbnails.update(thumbnails(data, own, config))
         rows, answers = measure(module, data, config, options, order_seeds)
-        tables.append(rows.assign(**provenance(own, config)))
+        tables.append(rows.assign(**provenance(own, data, config)))
         samples |= {sample_name(split, name): array for name, array in answers.items()}
     write_rows(arguments.rows, pd.concat(tables, ignore_index=True))
     facts = {"study": arguments.study, "dataset": data.dataset, "backbone": data.backbone}

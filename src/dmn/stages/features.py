@@ -151,11 +151,13 @@ def from_images(arguments: argparse.Namespace, config: Config, entry: DatasetEnt
             write_shots(source, split, shots, arguments.train, arguments.val)
 
 
-def write_imported(arguments: argparse.Namespace, entry: DatasetEntry) -> None:
+def write_imported(arguments: argparse.Namespace, config: Config, entry: DatasetEntry) -> None:
     """Write published features in the pipeline's form; they are checked while they are read."""
-    opened = ImportedFeatures(entry, arguments.files, arguments.backbone or "")
+    split = Split.from_json(read_json(arguments.split), arguments.split)
+    opened = ImportedFeatures(entry, arguments.files, arguments.backbone, split.classes)
+    opened.check_rows(split)
     if arguments.action == "import":
-        text, test = opened.text(), opened.rows("test")
+        text, test = opened.text(config.prompts.text), opened.rows("test")
         facts = {"logit_scale": text.logit_scale, "prompts": f"imported: {text.prompt}"}
         write_tensors(arguments.text, {"text": text.features}, facts)
         write_images(test, arguments.test)
@@ -200,6 +202,6 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(config.numerics.threads)
     entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
     if arguments.action.startswith("import"):
-        write_imported(arguments, entry)
+        write_imported(arguments, config, entry)
     else:
         from_images(arguments, config, entry)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TITLE = "Distribution shift"
 QUESTION = "Does adapting to the test stream pay more, the further the images have moved?"
 NEEDS = ("few_shot", "shifts")
+REQUIRES = ("shifts",)
 TABLES = ("shift",)
 FIGURES = ("gain_under_shift", "gain_against_distance")
 

@@ -32,6 +32,12 @@ def find_study(name: str, source: str = "configuration") -> ModuleType:
     return importlib.import_module(f"dmn.studies.{name}")
 
 
+def required(module: ModuleType) -> tuple[str, ...]:
+    """Return what a study cannot be measured without."""
+    found: tuple[str, ...] = getattr(module, "REQUIRES", ())
+    return found
+
+
 def study_options(name: str, changes: dict[str, Any], source: str = "configuration") -> Any:
     """Return a study's options with changes, checked; its module declares them as `Options`."""
     return validated(find_study(name, source).Options, changes, f"{source}, studies.{name}")
