@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from dmn.config import load, study_options
 from dmn.errors import ConfigError
+from dmn.pipeline.configuration import load_run as load
 from dmn.pipeline.targets import Targets
 from dmn.report.page import RunFacts, write_page
 from dmn.report.writer import write_study_report
 from dmn.studies import peers
+from dmn.studies.table import study_options
+from documents import example as example_of
 from synthetic import study_data
-
-DOCS = Path(__file__).parents[1] / "docs" / "extending.md"
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     """The documentation's example as a file."""
-    text = re.search(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    text = example_of("docs/extending.md", "A method of your own", "python")
     assert len(text.splitlines()) <= 45
     file = tmp_path_factory.mktemp("own") / "my_method.py"
     file.write_text(text)
