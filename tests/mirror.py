@@ -24,7 +24,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from dmn.artifacts import sha256
+from dmn.artifacts import sha256, write_json
+from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry, load_registry
 
 # class folders and names as the published files have them, a few of each
@@ -393,3 +394,10 @@ def serve(folder: Path, faults: Mapping[str, list[str]] | None = None) -> Iterat
         finally:
             http.shutdown()
             thread.join()
+
+
+def fetch_dataset(entry: DatasetEntry, folder: Path, transfer: Transfer) -> None:
+    """Fetch all files of a data set into `folder` and write its manifest, as its jobs do."""
+    for file in entry.files.values():
+        fetch(entry.name, file, folder / file.name, transfer)
+    write_json(folder / "manifest.json", manifest(entry, folder))

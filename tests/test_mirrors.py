@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from dmn.artifacts import read_json
-from dmn.datasets.download import Transfer, fetch_dataset
+from dmn.datasets.download import Transfer
 from dmn.datasets.layouts import build_split, open_archives, read_classes
 from dmn.datasets.splits import PARTS, sample_shots
 from dmn.errors import DataError
-from mirror import DATASETS, SUBSETS, WNIDS, make_mirror, serve
+from mirror import DATASETS, SUBSETS, WNIDS, fetch_dataset, make_mirror, serve
 
 
 def fetch_mirror(dataset: str, folder: Path, **settings):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dmn.cli import build
+from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked
 from dmn.pipeline.configuration import load_run
@@ -40,6 +41,14 @@ def test_features_take_two_bytes_a_number() -> None:
     (row,) = plan(paper(**changes))["datasets"]
     assert row["encoded_images"] == 7500 * 32
     assert row["feature_bytes"] == (7500 * 32 + 200) * 1024 * 2
+
+
+def test_disk_counts_brought_files_and_expanded_copies() -> None:
+    by_name = {row["dataset"]: row for row in plan(paper())["datasets"]}
+    imagenet, dtd = by_name["imagenet"], by_name["dtd"]
+    assert imagenet["download_bytes"] < 10_000_000 < imagenet["disk_bytes"]
+    archive = load_registry()["dtd"].files["dtd-r1.0.1.tar.gz"].bytes
+    assert dtd["disk_bytes"] - dtd["download_bytes"] == archive
 
 
 def test_shots_and_validation_images_count_for_each_split() -> None:

@@ -94,12 +94,6 @@ def test_imagenet_archives_are_brought_by_the_user(registry):
     assert all(not file.urls and "image-net.org" in str(file.manual) for file in archives)
 
 
-def test_disk_counts_brought_files_and_expanded_copies(registry):
-    assert registry["imagenet"].download_bytes < 10_000_000 < registry["imagenet"].disk_bytes
-    dtd = registry["dtd"]
-    assert dtd.disk_bytes - dtd.download_bytes == dtd.files["dtd-r1.0.1.tar.gz"].bytes
-
-
 def test_training_follows_the_paper_by_shots(registry):
     eurosat = registry["eurosat"]
     assert eurosat.training_setting(16).learning_rate == 1e-3

@@ -318,16 +318,3 @@ def manifest(entry: DatasetEntry, folder: Path) -> dict[str, object]:
 
 def _recorded(file: RemoteFile) -> str:
     return "listed, image by image" if file.folder else "recorded at the first download"
-
-
-def fetch_dataset(entry: DatasetEntry, folder: Path, transfer: Transfer) -> dict[str, str]:
-    """Fetch all files of a data set into `folder` and write its `manifest.json`.
-
-    Returns the source of each file by name.
-    """
-    sources = {
-        file.name: fetch(entry.name, file, folder / file.name, transfer)
-        for file in entry.files.values()
-    }
-    write_json(folder / "manifest.json", manifest(entry, folder))
-    return sources

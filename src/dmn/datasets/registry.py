@@ -141,7 +141,6 @@ class DatasetEntry(Strict):
     upright: bool = Field(
         True, description="turn pictures as their EXIF says; the paper's programs do not"
     )
-    torchvision: str | None = Field(None, description="torchvision's class of the same images")
     homepage: str = ""
     licence: str = "not stated"
     citation: str = ""
@@ -167,17 +166,6 @@ class DatasetEntry(Strict):
     def few_shot(self) -> bool:
         """Say whether the protocol has few-shot settings for this data set."""
         return bool(self.training)
-
-    @property
-    def download_bytes(self) -> int:
-        """Return how much will be downloaded (not brought by the user), as far as known."""
-        return sum(file.expected_bytes for file in self.files.values() if file.urls)
-
-    @property
-    def disk_bytes(self) -> int:
-        """Return the disk for all files and for the expanded copies of compressed tars."""
-        expanded = [f for f in self.by_role("archive") if f.name.endswith(COMPRESSED)]
-        return sum(file.expected_bytes for file in (*self.files.values(), *expanded))
 
     def by_role(self, role: str) -> list[RemoteFile]:
         """Return the files with one role, in the registry's order."""

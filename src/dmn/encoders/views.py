@@ -1,6 +1,7 @@
 """The views of an image: view 0 is its resized centre, the others are drawn.
 
-A view depends on (seed, image id, view number) alone, so any worker may make it, in any order.
+A view depends on (seed, image id, view number) alone, so any worker may make it, in any order. By
+hand, because torchvision's transforms draw from a global state and differ between its versions.
 Source: docs/method.md, section 1, and docs/data.md, "Views".
 """
 
@@ -24,7 +25,6 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 CROP_TRIES = 10
 DRAWS = 96
-CHAINS = 3
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """AdamW with a cosine schedule per step, for parameters of a few thousand numbers.
 
-The arithmetic is torch's own `adamw`, on one flat tensor of all parameters. The class
-`torch.optim.AdamW` would load torch's compiler first, which takes longer than a training here.
+The arithmetic is torch's own `adamw`, on one flat tensor of all parameters. By hand around it,
+because the class `torch.optim.AdamW` loads torch's compiler first, which takes longer than a
+training here.
 """
 
 from __future__ import annotations

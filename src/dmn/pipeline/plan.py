@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from dmn.config import Config
-from dmn.datasets.registry import RemoteFile
+from dmn.datasets.registry import COMPRESSED, RemoteFile
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
@@ -26,7 +26,6 @@ from dmn.pipeline.targets import Targets
 from dmn.seeds import all_seeds
 
 BROUGHT = "you bring it"
-COMPRESSED = ("gz", "tgz")
 FLOAT16 = 2
 IMAGES_PER_SECOND = 500.0
 TOTALS = ("download_bytes", "brought_bytes", "disk_bytes", "feature_bytes", "encoded_images")

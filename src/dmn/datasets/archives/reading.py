@@ -1,5 +1,8 @@
 """Reads images out of archives in place; nothing is ever unpacked to a path an archive names.
 
+tarfile and zipfile list the members; by hand is the reading by offset, because tarfile would walk
+the whole archive again in every process, and inner tars again for every image.
+
 Plain tars (and tars inside tars) are read by offset and zips by their directory. A compressed tar
 has no random access, so it is expanded once into one plain tar in a scratch folder. Archives
 stay the versioned form: a data set of 100,000 images is one file. A folder that a person has

@@ -1,4 +1,8 @@
-"""Exponential for compiled loops, in plain arithmetic that becomes vector instructions."""
+"""Exponential for compiled loops, in plain arithmetic that becomes vector instructions.
+
+By hand, because the C library's differs between machines in its last bit and is called one number
+at a time.
+"""
 
 from __future__ import annotations
 

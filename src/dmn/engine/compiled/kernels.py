@@ -1,4 +1,7 @@
-"""Compiled read of one schedule: a chunk of classes for a part of the queries (section 12)."""
+"""Compiled read of one schedule: a chunk of classes for a part of the queries (section 12).
+
+By hand, because no library reads a memory that changes with every image, but as one call an image.
+"""
 
 from __future__ import annotations
 

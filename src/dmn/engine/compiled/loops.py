@@ -4,7 +4,7 @@ Queries are the fast axis of every loop, in tiles of TILE that stay in the first
 sums run over slots one by one: a result depends neither on the vector width nor on how queries are
 cut into blocks. Scratch is flat, at offsets that are multiples of the constant TILE, and indices
 are unsigned: the compiler then knows which rows are apart and that no index is negative, and makes
-vector instructions.
+vector instructions. By hand, because a library's products sum in an order of their own.
 """
 
 from __future__ import annotations
