@@ -19,9 +19,13 @@ import yaml
 
 from dmn.artifacts import sha256, write_bytes, write_json, write_rows, write_tensors, write_text
 from dmn.cli import main
+from dmn.config import Config
 from dmn.datasets import digits
 from dmn.datasets.images import read_split
+from dmn.datasets.imported import read_imported_split
 from dmn.datasets.registry import find_dataset, load_registry
+from dmn.encoders.config import EncoderConfig
+from dmn.schema import merge
 
 ARCHIVE = "data/download/digits/digits.zip"
 SPLIT = "data/splits/digits/split.json"
@@ -82,9 +86,7 @@ def features(**arrays: np.ndarray) -> Prepare:
         np.savez(folder / "test.npz", **whole)
         entry = load_registry("registry.yaml")["mine"]
         files = [folder / "text.npz", folder / "test.npz"]
-        write_json(
-            "data/splits/mine/split.json", read_split(entry, files, Path("scratch")).to_json()
-        )
+        write_json("data/splits/mine/split.json", read_imported_split(entry, files).to_json())
         np.savez(folder / "test.npz", **{**whole, **arrays})
 
     return prepare
@@ -96,15 +98,16 @@ def checkpoint(content: object) -> Prepare:
 
 
 def config(**values: object) -> list[str]:
-    """Return `--config` with JSON text."""
-    return ["--config", json.dumps(values)]
+    """Return `--config` with a whole configuration, changed, as JSON text."""
+    whole = merge(Config().model_dump(mode="json"), values)
+    return ["--config", json.dumps(whole)]
 
 
 CHECK = ["config", "--config", "config.yaml"]
 DOWNLOAD = ["stage download", "file", "--dataset", "digits", "--file", "digits.zip"]
 MINE = config(download={"registry": "registry.yaml"})
 IMPORT = [
-    *("stage features", "import", "--dataset", "mine", "--text", "t", "--test", "o", *MINE),
+    *("stage imported", "features", "--dataset", "mine", "--text", "t", "--test", "o", *MINE),
     *("--backbone", "friend", "--split", "data/splits/mine/split.json"),
     *("--files", "data/download/mine/text.npz", "data/download/mine/test.npz"),
 ]
@@ -133,13 +136,14 @@ EVALUATE = [
     *("--rows", "out.csv", "--samples", "out.safetensors"),
     *("--test", TEST, "--lists", SPLIT, "--text", TEXT),
 ]
-REPORT = ["stage reports", "study", "--study", "main", "--out", "reports/studies/main"]
-PAGE = ["stage reports", "page", "--out", "page.html", "--config", "config.yaml"]
+REPORT = ["stage reports", "--study", "main", "--out", "reports/studies/main"]
+PAGE = ["stage page", "--out", "page.html", "--config", "config.yaml"]
 
 
 def local(**values: object) -> list[str]:
     """Return a configuration with an encoder `mine` of a small model of open_clip."""
-    encoder = {"model": "ViT-B-32", "checkpoint": "model.pt", **values}
+    changes = {"model": "ViT-B-32", "checkpoint": "model.pt", **values}
+    encoder = {**EncoderConfig().model_dump(), **changes}
     return config(backbones=["mine"], encoders={"mine": encoder})
 
 

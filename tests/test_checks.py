@@ -49,14 +49,14 @@ def test_a_data_set_of_features_has_several_backbones() -> None:
     assert found.cells == [("mine", "RN50"), ("mine", "ViT-B-32")]
     assert found.encoders == []
     assert len([row for row in found.evaluation_rows("main") if "/mine/" in row]) == 2
-    own = [Path(file).name for file in found.archives("mine", "RN50")]
+    own = [Path(file).name for file in found.archives("mine", backbone="RN50")]
     assert sorted(own) == [
         "test.npz",
         "text_a_satellite_photo_of_a.npz",
         "train.safetensors",
         "val.npz",
     ]
-    assert all("/RN50/" in file for file in found.archives("mine", "RN50"))
+    assert all("/RN50/" in file for file in found.archives("mine", backbone="RN50"))
 
 
 def test_each_data_set_takes_the_backbones_that_it_has() -> None:

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 
 from dmn.artifacts import read_rows, write_json, write_rows, write_tensors
 from dmn.config import load
+from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, told_apart
 from dmn.evaluation.inputs import Inputs, read_data
 from dmn.report import fonts
@@ -50,7 +51,8 @@ def test_a_study_gets_names_that_are_apart(tmp_path: Path, monkeypatch) -> None:
     views = {"views": unit[:, None], "labels": np.arange(6)}
     write_tensors(f"{folder}/test.safetensors", views, {"ids": list("abcdef")})
     inputs = Inputs(*(f"{folder}/{part}.safetensors" for part in ("text", "test")), lists)
-    data = read_data(inputs, CONFIG, "mine", "glyph", 0)
+    entry = DatasetEntry(name="mine", title="Mine", kind="digits", classes=6)
+    data = read_data(inputs, CONFIG, entry, "glyph", 0)
     assert data.class_names == APART
 
 

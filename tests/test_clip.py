@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dmn.artifacts import write_tensors
+from dmn.artifacts import read_tensors, write_tensors
 from dmn.encoders.clip import build_small, fetch_weights, load_encoder
 from dmn.encoders.config import EncoderConfig, SmallClip
 from dmn.encoders.pretrain import initialise
@@ -14,7 +14,14 @@ from dmn.errors import ArtifactError, ConfigError, DataError
 from dmn.randomness import generator
 
 ARCHITECTURE = SmallClip(embed_dim=16, image_width=4, text_width=16, text_layers=1)
-EMBEDDED = EncoderConfig(precision="float64", architecture=ARCHITECTURE)
+EMBEDDED = EncoderConfig(precision="float64")
+
+
+def facts(architecture):
+    """Return what the stage writes beside the weights."""
+    return {"pretraining": {"architecture": architecture.model_dump()}}
+
+
 # the smallest model that open_clip ships
 NAME = "RN50-test"
 
@@ -24,7 +31,8 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     model = build_small(ARCHITECTURE)
     initialise(model, generator(0, "test"), 100.0)
-    write_tensors(path, {name: value.numpy() for name, value in model.state_dict().items()})
+    arrays = {name: value.numpy() for name, value in model.state_dict().items()}
+    write_tensors(path, arrays, facts(ARCHITECTURE))
     return path
 
 
@@ -84,10 +92,25 @@ def test_a_batch_of_the_wrong_size_is_an_error(encoder):
         encoder.encode_images(images(1, 16))
 
 
-def test_weights_of_another_architecture_are_refused(weights):
-    other = EMBEDDED.model_copy(update={"architecture": SmallClip(embed_dim=32, image_width=4)})
-    with pytest.raises(ArtifactError, match=r"is \[.*\] in .*small.safetensors, but the model has"):
-        load_encoder(other, weights)
+def test_weights_of_another_architecture_are_refused(weights, tmp_path):
+    other = tmp_path / "other.safetensors"
+    write_tensors(other, read_tensors(weights), facts(SmallClip(embed_dim=32, image_width=4)))
+    with pytest.raises(ArtifactError, match=r"is \[.*\] in .*other.safetensors, but the model has"):
+        load_encoder(EMBEDDED, other)
+
+
+def test_weights_that_do_not_say_their_architecture_are_refused(weights, tmp_path):
+    write_tensors(tmp_path / "bare.safetensors", read_tensors(weights))
+    with pytest.raises(ArtifactError, match="lack their architecture"):
+        load_encoder(EMBEDDED, tmp_path / "bare.safetensors")
+
+
+def test_the_transform_is_the_one_of_the_fetched_weights(small_model, tmp_path):
+    settings = EncoderConfig(model=small_model)
+    path = tmp_path / "weights.safetensors"
+    for given, mean in (({}, 0.48145466), ({"mean": [0.5] * 3, "std": [0.5] * 3}, 0.5)):
+        write_tensors(path, fetch_weights(settings), {"preprocessing": given})
+        assert load_encoder(settings, path).transform.mean[0] == pytest.approx(mean)
 
 
 def test_a_missing_file_of_weights_is_named(tmp_path):

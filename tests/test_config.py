@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmn.config import from_argument, load
+from dmn.config import Config, from_argument, load
 from dmn.config.writing import generated
 from dmn.errors import ConfigError
 from dmn.pipeline.configuration import load_run
@@ -51,6 +51,12 @@ def test_the_demo_file_holds_the_defaults() -> None:
             "unknown key 'checkpoint' in run.yaml, studies.main; did you mean 'checkpoints'",
         ),
         ({"numerics": {"dtype": "half"}}, "numerics.dtype = 'half'"),
+        ({"corruptions": {"kinds": ["nois"]}}, "unknown corruption 'nois'; did you mean 'noise'"),
+        ({"encoders": {"glyph": {"batch": 8}}}, "unknown key 'encoders.glyph.batch' in run.yaml"),
+        (
+            {"encoders": {"glyph": {"checkpoint": "a.pt"}}},
+            "encoders.glyph = .* the embedded model is trained here",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(values: dict, message: str) -> None:
@@ -58,10 +64,19 @@ def test_a_wrong_value_is_named_with_its_place(values: dict, message: str) -> No
         load_run(values, "run.yaml")
 
 
-def test_sections_given_as_json_are_read_back_the_same() -> None:
-    config = load({"model": {"length": 7}, "shots": [2]})
-    again = from_argument(config.sections("model", "shots"))
-    assert (again.model, again.shots) == (config.model, config.shots)
+def test_keys_given_as_json_are_all_that_a_job_knows() -> None:
+    config = from_argument(json.dumps({"model": {"length": 7}, "shots": [2]}))
+    assert (config.model.length, config.shots) == (7, [2])
+    with pytest.raises(ConfigError, match="Model.beta was not given to this job"):
+        _ = config.model.beta
+    with pytest.raises(ConfigError, match="Config.views was not given to this job"):
+        _ = config.views
+    assert Config().model.beta == load({}).model.beta
+
+
+def test_given_keys_are_checked_like_any_others() -> None:
+    with pytest.raises(ConfigError, match="model.length = 0 in --config: input should be greater"):
+        from_argument(json.dumps({"model": {"length": 0}}))
 
 
 def test_a_configuration_that_is_not_json_is_refused() -> None:

@@ -148,7 +148,7 @@ def test_features_of_one_encoder_do_not_serve_two_backbones(tmp_path: Path) -> N
 
 
 def run_stage(*arguments: object) -> None:
-    main(["stage", "features", *map(str, arguments)])
+    main(["stage", "imported", *map(str, arguments)])
 
 
 @pytest.mark.parametrize("writer", [write_npz, write_tip_adapter])
@@ -174,9 +174,9 @@ def test_the_stage_writes_features_in_the_pipelines_form(tmp_path: Path, writer)
         *files,
     ]
     out = {name: tmp_path / f"out/{name}.safetensors" for name in ("text", "test", "train", "val")}
-    run_stage("import", *common, "--text", out["text"], "--test", out["test"])
+    run_stage("features", *common, "--text", out["text"], "--test", out["test"])
     outputs = ["--train", out["train"], "--val", out["val"]]
-    run_stage("import-shots", *common, "--shots", shots, *outputs)
+    run_stage("shots", *common, "--shots", shots, *outputs)
     views = VIEWS if writer is write_npz else 1
     found = read_tensors(out["test"])
     expected = parts["test"]["features"][:, :views].astype(np.float16)

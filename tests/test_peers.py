@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dmn.config import load
+from dmn.datasets.registry import load_registry
 from dmn.evaluation.contract import Cell, Part, stream_order
 from dmn.peers import selection
 from dmn.peers.bench import Bench
@@ -148,7 +149,8 @@ def test_a_first_experiment_tells_what_it_is_named_for(data, what, components):
 
 
 def test_a_first_experiment_reads_few_shot_artifacts_where_there_are_shots():
-    few = inputs(configured(None, "digits", None).config(), split=1, shots=16)
+    registry = load_registry()
+    few = inputs(configured(None, "digits", None).config(), registry["digits"], 1, 16)
     assert "data/memory/digits/glyph/split=1/shots=16.safetensors" in few.files()
-    test_only = inputs(configured(None, "imagenet_a", None).config(), split=0, shots=16)
+    test_only = inputs(configured(None, "imagenet_a", None).config(), registry["imagenet_a"], 0, 16)
     assert not [file for file in test_only.files() if "train" in file or "memory" in file]

@@ -49,7 +49,6 @@ def test_files_without_addresses_are_looked_for_at_the_homes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("features", "words"),
     [
-        ("format: zlab", "features: .*no format 'zlab'; did you mean 'zlap'"),
         ("class_names: [a, b]", "2 class_names for 3 classes"),
         ("parts: {val: 3}", "features.parts.train: Field required"),
         ("backbones: {RN50: {logit_scale: -1}}", "features.backbones.RN50.logit_scale: .*greater"),

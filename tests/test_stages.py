@@ -12,12 +12,12 @@ import pytest
 
 from dmn.artifacts import read_json, read_tensors, write_tensors
 from dmn.cli import main
+from dmn.datasets.splits import drawn_rows
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import sample_name, split_sample_name
 from dmn.evaluation.inputs import Inputs, read_memory
 from dmn.evaluation.shots import read_shots
 from dmn.pipeline import paths
-from dmn.stages.features import drawn_rows
 
 STAGES = [
     "download",

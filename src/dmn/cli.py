@@ -32,10 +32,12 @@ STAGES = {
     "encoder": Command("pretrain the embedded CLIP, or fetch weights", "dmn.stages.encoder"),
     "splits": Command("lists of images, and the shots of a split seed", "dmn.stages.splits"),
     "features": Command("unit vectors of prompts and views", "dmn.stages.features"),
+    "imported": Command("split and features that others published", "dmn.stages.imported"),
     "memory": Command("static memories of one split seed", "dmn.stages.memory"),
     "projection": Command("train projections on cached features", "dmn.stages.projection"),
     "evaluation": Command("measure one study over a group of orders", "dmn.stages.evaluation"),
-    "reports": Command("tables and figures of one study, or the page", "dmn.stages.reports"),
+    "reports": Command("tables and figures of one study", "dmn.stages.reports"),
+    "page": Command("all studies on one page", "dmn.stages.page"),
     "manifest": Command("hash files, as sha256sum does", "dmn.pipeline.manifest"),
 }
 BENCHMARKS = {

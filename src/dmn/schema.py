@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,36 @@ class Strict(BaseModel):
 
     # fields such as `model` and `model_name` are ours, not pydantic's
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @classmethod
+    def only(cls, values: Mapping[str, Any]) -> Self:
+        """Return a model of `values` without any default: reading another key is an error."""
+        found = cls.model_validate(values)
+        _drop_defaults(found)
+        return found
+
+    # a type checker would take any name for a field
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Refuse a field that `only` was not given."""
+            if name in type(self).model_fields:
+                raise ConfigError(
+                    f"{type(self).__name__}.{name} was not given to this job; name it in KEYS or "
+                    "FACTS of dmn.pipeline.reads, or in READS of the study"
+                )
+            return super().__getattr__(name)
+
+
+def _drop_defaults(value: object) -> None:
+    """Take the fields that were not given out of a model and of all models in it."""
+    if isinstance(value, Strict):
+        for name in set(type(value).model_fields) - value.model_fields_set:
+            value.__dict__.pop(name, None)
+        value = value.__dict__
+    if isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            _drop_defaults(inner)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

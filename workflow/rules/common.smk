@@ -28,6 +28,11 @@ try:
 except DmnError as error:
     raise WorkflowError(str(error)) from None
 
+# for jobs that write the whole configuration, or read of it what makes no other result
+RESOLVED = CONFIG.model_dump_json()
+os.environ.update(DMN_CONFIGURATION=RESOLVED)
+
+THREADS = CONFIG.numerics.threads
 GPU = int(CONFIG.numerics.device != "cpu")
 # shots, memories and projections first: most studies wait for them, few for the shifts
 EARLY = 10
@@ -37,14 +42,19 @@ wildcard_constraints:
     **paths.WILDCARDS,
 
 
-def keys(*names):
-    """Return a params function: the sections that a rule depends on, as JSON text."""
-    return lambda wildcards: TARGETS.keys(*names)
+def keys(rule):
+    """Return a params function: the keys that a rule reads (dmn.pipeline.reads), as JSON text."""
+    return lambda wildcards: TARGETS.keys(rule, **wildcards)
 
 
-def encoder_keys(*names):
-    """Return a params function: as `keys`, with the encoder of the job's backbone."""
-    return lambda wildcards: TARGETS.keys(*names, backbone=wildcards.backbone)
+def facts(rule):
+    """Return a params function: the facts of its data set that a rule reads, as JSON text."""
+    return lambda wildcards: TARGETS.facts(rule, **wildcards)
+
+
+def archives(*roles, **options):
+    """Return an input function: the files of its data set that a rule reads."""
+    return lambda wildcards: TARGETS.archives(wildcards.dataset, *roles, **options)
 
 
 def one_of(names):

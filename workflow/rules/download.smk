@@ -17,20 +17,20 @@ rule download_file:
         paths.beside(paths.BENCHMARK, paths.ARCHIVE)
     retries: 1
     params:
-        config=keys("download"),
+        # a file is its checksum; where it comes from, and how patiently, makes it no other
+        file=lambda wildcards: TARGETS.identity(**wildcards),
     message:
         "Download {wildcards.file} of {wildcards.dataset}"
     shell:
         "python -m dmn stage download file --dataset {wildcards.dataset:q}"
-        " --file {wildcards.file:q} --config {params.config:q}"
+        ' --file {wildcards.file:q} --config "$DMN_CONFIGURATION"'
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule download_manifest:
     """List the files of a data set with sizes, hashes, source, licence and citation."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
+        files=archives(),
         code=sources("dmn.stages.download"),
     output:
         paths.DOWNLOAD_MANIFEST,
@@ -39,12 +39,12 @@ rule download_manifest:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.DOWNLOAD_MANIFEST)
     params:
-        config=keys("download"),
+        dataset=facts("download_manifest"),
     message:
         "List the files of {wildcards.dataset}"
     shell:
-        "python -m dmn stage download manifest --dataset {wildcards.dataset:q}"
-        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        "python -m dmn stage download manifest --dataset {params.dataset:q}"
+        " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 ruleorder: download_manifest > download_file

@@ -21,10 +21,10 @@ rule pretrain_encoder:
         paths.beside(paths.BENCHMARK, paths.ENCODER)
     wildcard_constraints:
         backbone=one_of(EMBEDDED),
-    resources:
-        gpu=GPU,
+    # one for each tower
+    threads: 2
     params:
-        config=keys("pretraining", "numerics"),
+        config=keys("pretrain_encoder"),
     message:
         "Pretrain the embedded encoder {wildcards.backbone} on glyphs (a minute or two, once)"
     shell:
@@ -48,7 +48,7 @@ rule fetch_encoder:
         backbone=one_of(RELEASED),
     retries: 2
     params:
-        config=encoder_keys(),
+        config=keys("fetch_encoder"),
     message:
         "Fetch the weights of {wildcards.backbone}"
     shell:

@@ -4,20 +4,6 @@ REQUIRED INPUTS: data/features/..., data/memory/..., data/projection/...
 OUTPUTS: data/evaluation/<study>/<dataset>/<backbone>/splits=<first>-<last>/orders=<first>-<last>.*
 """
 
-STUDY_SECTIONS = (
-    "settings",
-    "shots",
-    "seeds",
-    "splits",
-    "views",
-    "model",
-    "training",
-    "fusion",
-    "corruptions",
-    "numerics",
-    "download",
-)
-
 
 rule evaluate:
     """Stream the test images through the dynamic memory in each order and measure a study."""
@@ -31,20 +17,22 @@ rule evaluate:
         paths.beside(paths.LOG, paths.ROWS),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ROWS)
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=keys(*STUDY_SECTIONS),
+        config=keys("evaluate"),
+        dataset=facts("evaluate"),
         options=lambda wildcards: TARGETS.options(wildcards.study),
     message:
         "Evaluate {wildcards.study}: {wildcards.dataset}, {wildcards.backbone},"
         " split seeds {wildcards.splits}, orders {wildcards.orders}"
     shell:
-        "python -m dmn stage evaluation --study {wildcards.study} --dataset {wildcards.dataset:q}"
+        "python -m dmn stage evaluation --study {wildcards.study} --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --splits {wildcards.splits} --orders {wildcards.orders}"
         " --config {params.config:q} --options {params.options:q}"
         " --rows {output.rows:q} --samples {output.samples:q}"
         " --text {input.text:q} --test {input.test:q} --lists {input.lists:q}"
         " --train {input.train:q} --val {input.val:q} --memory {input.memory:q}"
         " --projection {input.projection:q} --shifts {input.shifts:q} --images {input.images:q}"
-        " 2>&1 | tee {log:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"

@@ -4,17 +4,13 @@ REQUIRED INPUTS: data/download/<dataset>/*, data/encoder/<backbone>.safetensors,
 OUTPUTS: data/features/<dataset>/<backbone>/{text,test,train,val}*.safetensors
 """
 
-FROM_IMAGES = [name for name in CONFIG.datasets if TARGETS.has_images(name)]
-PRECOMPUTED = [name for name in CONFIG.datasets if name not in FROM_IMAGES]
-
 
 rule text_features:
     """Encode the prompts of each class; the mean of a class's unit vectors, made unit again."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=archives("prompts"),
         weights=paths.ENCODER,
         split=paths.SPLIT,
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         paths.TEXT_FEATURES,
@@ -25,25 +21,26 @@ rule text_features:
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
     priority: EARLY
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=encoder_keys("pretraining", "prompts", "numerics", "download"),
+        config=keys("text_features"),
+        dataset=facts("text_features"),
     message:
         "Encode the prompts of {wildcards.dataset} with {wildcards.backbone}"
     shell:
-        "python -m dmn stage features text --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features text --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule test_features:
     """Encode all views of the test images."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=archives("archive", tested=True),
         weights=paths.ENCODER,
         split=paths.SPLIT,
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         paths.TEST_FEATURES,
@@ -54,26 +51,27 @@ rule test_features:
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
     priority: EARLY
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=encoder_keys("pretraining", "views", "numerics", "download"),
+        config=keys("test_features"),
+        dataset=facts("test_features"),
     message:
         "Encode the test images of {wildcards.dataset} with {wildcards.backbone}"
     shell:
-        "python -m dmn stage features test --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features test --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
-        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --config {params.config:q} --out {output:q} --files {input.files:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule few_shot_features:
     """Encode the training and validation images that a split seed draws."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=archives("archive"),
         weights=paths.ENCODER,
         split=paths.SPLIT,
         shots=paths.SHOTS,
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         train=paths.TRAIN_FEATURES,
@@ -85,26 +83,27 @@ rule few_shot_features:
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
     priority: EARLY
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=encoder_keys("pretraining", "views", "numerics", "download"),
+        config=keys("few_shot_features"),
+        dataset=facts("few_shot_features"),
     message:
         "Encode the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
-        "python -m dmn stage features shots --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features shots --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
-        " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --val {output.val:q} --files {input.files:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule shift_features:
     """Encode the test images under one corruption, at all severities."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
+        files=archives("archive", tested=True),
         weights=paths.ENCODER,
         split=paths.SPLIT,
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.features"),
     output:
         expand(
@@ -122,27 +121,29 @@ rule shift_features:
         )
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=encoder_keys(
-            "pretraining", "views", "corruptions", "numerics", "download"
-        ),
+        config=keys("shift_features"),
+        dataset=facts("shift_features"),
     message:
         "Encode the test images of {wildcards.dataset} under {wildcards.corruption}"
     shell:
-        "python -m dmn stage features shift --dataset {wildcards.dataset:q}"
+        "python -m dmn stage features shift --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --weights {input.weights:q} --split {input.split:q}"
         " --corruption {wildcards.corruption:q} --config {params.config:q}"
-        " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --files {input.files:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule import_features:
     """Check features that others published and bring them into the pipeline's form."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset, wildcards.backbone),
+        files=lambda wildcards: TARGETS.archives(
+            wildcards.dataset, backbone=wildcards.backbone
+        ),
         split=paths.SPLIT,
-        code=sources("dmn.stages.features"),
+        code=sources("dmn.stages.imported"),
     output:
         text=paths.TEXT_FEATURES,
         test=paths.TEST_FEATURES,
@@ -153,11 +154,12 @@ rule import_features:
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
     params:
-        config=keys("download", "prompts"),
+        config=keys("import_features"),
+        dataset=facts("import_features"),
     message:
         "Check and import the features of {wildcards.dataset}, {wildcards.backbone}"
     shell:
-        "python -m dmn stage features import --dataset {wildcards.dataset:q}"
+        "python -m dmn stage imported features --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --split {input.split:q}"
         " --config {params.config:q} --text {output.text:q} --test {output.test:q}"
         " --files {input.files:q} 2>&1 | tee {log:q}"
@@ -166,10 +168,12 @@ rule import_features:
 rule import_few_shot_features:
     """Take the imported features of the images that a split seed draws."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset, wildcards.backbone),
+        files=lambda wildcards: TARGETS.archives(
+            wildcards.dataset, backbone=wildcards.backbone
+        ),
         split=paths.SPLIT,
         shots=paths.SHOTS,
-        code=sources("dmn.stages.features"),
+        code=sources("dmn.stages.imported"),
     output:
         train=paths.TRAIN_FEATURES,
         val=paths.VAL_FEATURES,
@@ -180,11 +184,11 @@ rule import_few_shot_features:
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
     params:
-        config=keys("download"),
+        dataset=facts("import_few_shot_features"),
     message:
         "Import the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:
-        "python -m dmn stage features import-shots --dataset {wildcards.dataset:q}"
+        "python -m dmn stage imported shots --dataset {params.dataset:q}"
         " --backbone {wildcards.backbone:q} --split {input.split:q}"
-        " --shots {input.shots:q} --config {params.config:q} --train {output.train:q}"
+        " --shots {input.shots:q} --train {output.train:q}"
         " --val {output.val:q} --files {input.files:q} 2>&1 | tee {log:q}"

@@ -11,7 +11,6 @@ rule train_projection:
         text=paths.TEXT_FEATURES,
         train=paths.TRAIN_FEATURES,
         memory=expand(paths.MEMORY, shots=CONFIG.shots, allow_missing=True),
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
         code=sources("dmn.stages.projection"),
     output:
         weights=expand(paths.PROJECTION, shots=CONFIG.shots, allow_missing=True),
@@ -21,16 +20,18 @@ rule train_projection:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.PROJECTION_FOLDER)
     priority: EARLY
+    threads: THREADS
     resources:
         gpu=GPU,
     params:
-        config=keys("model", "training", "numerics", "download"),
+        config=keys("train_projection"),
+        dataset=facts("train_projection"),
         shots=CONFIG.shots,
     message:
         "Train the {wildcards.projection} projections of {params.shots} shots,"
         " split seed {wildcards.split}"
     shell:
-        "python -m dmn stage projection --dataset {wildcards.dataset:q}"
+        "python -m dmn stage projection --dataset {params.dataset:q}"
         " --kind {wildcards.projection} --seed {wildcards.training} --text {input.text:q}"
         " --train {input.train:q} --memory {input.memory:q} --config {params.config:q}"
-        " --weights {output.weights:q} --curves {output.curves:q} 2>&1 | tee {log:q}"
+        " --weights {output.weights:q} --curves {output.curves:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -14,6 +14,12 @@ localrules:
     manifest,
 
 
+# of the studies, what it takes to check their options and name their tables and figures
+STUDY_NAMES = sources(
+    *(f"dmn.studies.{study}" for study in CONFIG.studies), unused="dmn"
+)
+
+
 # one rule a study, because each study declares its own tables and figures
 for study in CONFIG.studies:
 
@@ -36,7 +42,7 @@ for study in CONFIG.studies:
         message:
             "Write the report {params.study}"
         shell:
-            "python -m dmn stage reports study --study {params.study}"
+            "python -m dmn stage reports --study {params.study}"
             " --options {params.options:q} --out {output.rows:q}"
             " --rows {input.rows:q} --samples {input.samples:q} 2>&1 | tee {log:q}"
 
@@ -47,7 +53,7 @@ rule page:
         summaries=expand(paths.STUDY_SUMMARY, study=list(CONFIG.studies)),
         downloads=expand(paths.DOWNLOAD_MANIFEST, dataset=CONFIG.datasets),
         config=paths.RUN_CONFIG,
-        code=sources("dmn.stages.reports"),
+        code=sources("dmn.stages.page"),
     output:
         paths.PAGE,
     log:
@@ -57,24 +63,21 @@ rule page:
     message:
         "Write the page {output}"
     shell:
-        "python -m dmn stage reports page --config {input.config:q} --out {output:q}"
+        "python -m dmn stage page --config {input.config:q} --out {output:q}"
         " --summaries {input.summaries:q} --downloads {input.downloads:q} 2>&1 | tee {log:q}"
-
-
-RESOLVED = CONFIG.model_dump_json()
-# not as a parameter: Snakemake prints both values where one has changed, and a hash is one line
-os.environ.update(DMN_CONFIGURATION=RESOLVED)
 
 
 rule run_config:
     """Keep the whole resolved configuration beside the reports."""
     input:
         code=sources("dmn.pipeline.asked"),
+        studies=STUDY_NAMES,
     output:
         paths.RUN_CONFIG,
     log:
         "logs/reports/config.log",
     params:
+        # one line, because Snakemake prints both values where one has changed
         hash=sha256(RESOLVED.encode()).hexdigest()[:16],
     message:
         "Write the resolved configuration"
@@ -105,9 +108,8 @@ rule manifest:
     input:
         TARGETS.reports() + TARGETS.data(),
         config=paths.RUN_CONFIG,
-        code=sources(
-            "dmn.pipeline.manifest", *(f"dmn.studies.{s}" for s in CONFIG.studies)
-        ),
+        code=sources("dmn.pipeline.manifest"),
+        studies=STUDY_NAMES,
     output:
         paths.MANIFEST,
     log:

@@ -4,12 +4,14 @@ REQUIRED INPUTS: data/download/<dataset>/*
 OUTPUTS: data/splits/<dataset>/split.json, data/splits/<dataset>/split=<seed>.json
 """
 
+FROM_IMAGES = [name for name in CONFIG.datasets if TARGETS.has_images(name)]
+PRECOMPUTED = [name for name in CONFIG.datasets if name not in FROM_IMAGES]
+
 
 rule split:
     """Bring a data set's published split into one form: [path, label, class name]."""
     input:
-        files=lambda wildcards: TARGETS.archives(wildcards.dataset),
-        registry=lambda wildcards: TARGETS.registry(wildcards.dataset),
+        files=archives("archive", "split", "classes"),
         code=sources("dmn.stages.splits"),
     output:
         paths.SPLIT,
@@ -17,13 +19,37 @@ rule split:
         paths.beside(paths.LOG, paths.SPLIT),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
+    wildcard_constraints:
+        dataset=one_of(FROM_IMAGES),
     params:
-        config=keys("download"),
+        dataset=facts("split"),
     message:
         "Read the split of {wildcards.dataset}"
     shell:
-        "python -m dmn stage splits lists --dataset {wildcards.dataset:q}"
-        " --config {params.config:q} --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+        "python -m dmn stage splits lists --dataset {params.dataset:q}"
+        " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
+
+
+rule import_split:
+    """Take the rows of features that others published for a split."""
+    input:
+        files=archives(),
+        code=sources("dmn.stages.imported"),
+    output:
+        paths.SPLIT,
+    log:
+        paths.beside(paths.LOG, paths.SPLIT),
+    benchmark:
+        paths.beside(paths.BENCHMARK, paths.SPLIT)
+    wildcard_constraints:
+        dataset=one_of(PRECOMPUTED),
+    params:
+        dataset=facts("import_split"),
+    message:
+        "Read the rows of {wildcards.dataset}"
+    shell:
+        "python -m dmn stage imported split --dataset {params.dataset:q}"
+        " --out {output:q} --files {input.files:q} 2>&1 | tee {log:q}"
 
 
 rule shots:
@@ -38,7 +64,7 @@ rule shots:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SHOTS)
     params:
-        config=keys("splits", "shots"),
+        config=keys("shots"),
     message:
         "Draw the shots of {wildcards.dataset}, split seed {wildcards.split}"
     shell:

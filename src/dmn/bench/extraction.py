@@ -22,7 +22,7 @@ import torch
 
 from dmn.artifacts import write_json
 from dmn.encoders.clip import EMBEDDED, Encoder, build_small, fetch_weights, load_encoder
-from dmn.encoders.config import EncoderConfig, ViewConfig
+from dmn.encoders.config import EncoderConfig, SmallClip, ViewConfig
 from dmn.encoders.extraction import Picture, ViewPlan, extract, fitted_batch
 from dmn.randomness import generator
 
@@ -81,14 +81,15 @@ def untrained(config: EncoderConfig, device: str) -> Encoder:
     """Return an encoder with random weights; its speed is that of a trained one."""
     from dmn.artifacts import write_tensors
 
+    facts = {"pretraining": {"architecture": SmallClip().model_dump()}}
     if config.model == EMBEDDED:
-        state = build_small(config.architecture).state_dict()
+        state = build_small(SmallClip()).state_dict()
         weights = {name: value.numpy() for name, value in state.items()}
     else:
         weights = fetch_weights(config)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
-        write_tensors(path, weights)
+        write_tensors(path, weights, facts)
         return load_encoder(config, path, device)
 
 

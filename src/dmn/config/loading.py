@@ -3,70 +3,64 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from dmn.config.model import Config
-from dmn.datasets.formats.choice import backbone_files
-from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError, nearest
-from dmn.schema import read_yaml
+from dmn.schema import Strict, read_yaml
 
-Validated = TypeVar("Validated", bound=BaseModel)
+Validated = TypeVar("Validated", bound=Strict)
 
 
 def load(values: dict[str, Any], source: str = "configuration") -> Config:
     """Validate merged values; raise ConfigError naming key, value, bounds and the nearest key."""
-    config = validated(Config, values, source)
-    _check_backbones(config, source)
-    return config
+    return validated(Config, values, source)
 
 
-def _check_backbones(config: Config, source: str) -> None:
-    """Refuse backbones that are neither encoders nor those of a data set of features."""
-    missing = [name for name in config.backbones if name not in config.encoders]
-    if not missing:
-        return
-    registry = load_registry(config.download.registry)
-    entries = [registry[name] for name in config.datasets if name in registry]
-    known = {name for one in entries if one.kind == "features" for name in backbone_files(one)}
-    for backbone in missing:
-        # features without a name of their own take any
-        if backbone not in known and "" not in known:
-            raise ConfigError(
-                f"backbones: {backbone!r} ({source}) has no entry in encoders, and no data set has "
-                f"features of that name; {nearest(backbone, known | set(config.encoders))}"
-            )
+def validated(
+    model: type[Validated], values: Mapping[str, Any], source: str, *, bare: bool = False
+) -> Validated:
+    """Return a model of `values`, `bare` without any default (`Strict.only`).
 
-
-def validated(model: type[Validated], values: dict[str, Any], source: str) -> Validated:
-    """Return a model of `values`; raise ConfigError naming each key that is wrong, and why."""
+    Raises ConfigError naming each key that is wrong, and why.
+    """
     try:
-        return model.model_validate(values)
+        return model.only(values) if bare else model.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(e, source, model) for e in error.errors())) from None
 
 
 def from_argument(text: str | None) -> Config:
-    """Return the configuration that `--config` names: JSON text, a YAML file, or the default."""
-    return load(read_argument(text), "--config" if _is_json(text) else str(text))
+    """Return the configuration that `--config` tells.
+
+    JSON text is all that it holds, as a rule gives its job; a YAML file is laid over the defaults.
+    """
+    if text is not None and is_json(text):
+        return validated(Config, read_json_text(text, "--config"), "--config", bare=True)
+    return load(read_argument(text), str(text))
 
 
 def read_argument(text: str | None) -> dict[str, Any]:
-    """Return the values of JSON text or of a YAML file."""
+    """Return the values of JSON text or of a YAML file; none of nothing."""
     if text is None:
         return {}
-    if not _is_json(text):
-        return read_yaml(text)
+    return read_json_text(text, "--config") if is_json(text) else read_yaml(text)
+
+
+def is_json(text: str) -> bool:
+    """Say whether an option's value is JSON text, not a name or a file."""
+    return text.lstrip().startswith("{")
+
+
+def read_json_text(text: str, option: str) -> dict[str, Any]:
+    """Return the mapping that an option's JSON text is; ConfigError for anything else."""
     try:
         return dict(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"--config is not JSON: {error}") from None
-
-
-def _is_json(text: str | None) -> bool:
-    return text is not None and text.lstrip().startswith("{")
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{option} is not JSON: {error}") from None
 
 
 def _explain(error: Any, source: str, model: type[BaseModel]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -185,14 +184,3 @@ class Config(Strict):
     fusion: Fusion = Fusion()
     corruptions: Corruptions = Corruptions()
     numerics: Numerics = Numerics()
-
-    def encoder(self, backbone: str) -> EncoderConfig:
-        """Return the settings of a backbone; the embedded one has its pretraining's shape."""
-        settings = self.encoders[backbone]
-        if settings.model != "embedded":
-            return settings
-        return settings.model_copy(update={"architecture": self.pretraining.architecture})
-
-    def sections(self, *names: str) -> str:
-        """Return the named sections as JSON text, for the command line of a stage."""
-        return json.dumps(self.model_dump(mode="json", include=set(names)), sort_keys=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
+import scipy  # loads ndimage when it is first used, so that checking a name takes no second
 
 from dmn.errors import ConfigError, nearest
 
@@ -46,10 +46,15 @@ def corrupt(image: Image.Image, kind: str, severity: int, generator: Draws) -> I
     return Image.fromarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3)).copy())
 
 
-def check(kind: str, severity: int) -> None:
-    """Refuse an unknown kind or severity of corruption."""
+def check_kind(kind: str) -> None:
+    """Refuse an unknown kind of corruption."""
     if kind not in KINDS:
         raise ConfigError(f"unknown corruption {kind!r}; {nearest(kind, KINDS)}")
+
+
+def check(kind: str, severity: int) -> None:
+    """Refuse an unknown kind or severity of corruption."""
+    check_kind(kind)
     if severity not in SEVERITIES:
         raise ConfigError(f"severity {severity} of corruption {kind} is not 1, 2, 3, 4 or 5")
 
@@ -78,7 +83,7 @@ def _speckle_noise(pixels: Array, level: float, draws: Draws) -> Array:
 
 def _gaussian_blur(pixels: Array, width: float, draws: Draws) -> Array:
     sigma = width * _side(pixels)
-    return ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest")
+    return scipy.ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest")
 
 
 def _defocus_blur(pixels: Array, radius: float, draws: Draws) -> Array:
@@ -114,7 +119,7 @@ def _line(reach: float, angle: float) -> Array:
 def _convolve(pixels: Array, kernel: Array) -> Array:
     """Convolve every channel, by Fourier transform where the kernel is large."""
     if kernel.shape[0] <= 9:
-        return ndimage.convolve(pixels, kernel[..., None], mode="nearest")
+        return scipy.ndimage.convolve(pixels, kernel[..., None], mode="nearest")
     from scipy.signal import fftconvolve
 
     edge = kernel.shape[0] // 2
@@ -166,7 +171,9 @@ def _fog(pixels: Array, level: float, draws: Draws) -> Array:
     side = max(pixels.shape[:2])
     for octave in range(1, 6):
         spread = side / 2**octave
-        layer = ndimage.gaussian_filter(draws.standard_normal(cloud.shape), spread, mode="wrap")
+        layer = scipy.ndimage.gaussian_filter(
+            draws.standard_normal(cloud.shape), spread, mode="wrap"
+        )
         cloud += layer / max(float(layer.std()), 1e-12) / 2**octave
     cloud = (cloud - cloud.min()) / max(float(np.ptp(cloud)), 1e-12)
     return (pixels + level * cloud[..., None]) / (1 + level)
@@ -176,11 +183,13 @@ def _elastic(pixels: Array, level: float, draws: Draws) -> Array:
     """Move pixels by a smooth random field."""
     side = _side(pixels)
     fields = draws.standard_normal((2, *pixels.shape[:2]))
-    moves = np.stack([ndimage.gaussian_filter(field, side / 8, mode="reflect") for field in fields])
+    moves = np.stack(
+        [scipy.ndimage.gaussian_filter(field, side / 8, mode="reflect") for field in fields]
+    )
     moves *= level * side / max(float(moves.std()), 1e-12)
     grid = np.indices(pixels.shape[:2]) + moves
     bands = [
-        ndimage.map_coordinates(pixels[..., band], grid, order=1, mode="nearest")
+        scipy.ndimage.map_coordinates(pixels[..., band], grid, order=1, mode="nearest")
         for band in range(pixels.shape[2])
     ]
     return np.stack(bands, axis=-1)
@@ -189,7 +198,7 @@ def _elastic(pixels: Array, level: float, draws: Draws) -> Array:
 def _rotation(pixels: Array, degrees: float, draws: Draws) -> Array:
     """Turn left or right by about `degrees`."""
     angle = degrees * draws.uniform(0.8, 1.2) * draws.choice([-1, 1])
-    return ndimage.rotate(pixels, angle, axes=(1, 0), reshape=False, order=1, mode="nearest")
+    return scipy.ndimage.rotate(pixels, angle, axes=(1, 0), reshape=False, order=1, mode="nearest")
 
 
 def _inversion(pixels: Array, share: float, draws: Draws) -> Array:
@@ -202,7 +211,7 @@ def _erosion(pixels: Array, amount: float, draws: Draws) -> Array:
     reach = max(1, round(_side(pixels) / 32))
     steps = np.abs(np.arange(-reach, reach + 1))
     cross = (steps[:, None] + steps[None, :] <= reach)[..., None]
-    return (1 - amount) * pixels + amount * ndimage.minimum_filter(
+    return (1 - amount) * pixels + amount * scipy.ndimage.minimum_filter(
         pixels, footprint=cross, mode="nearest"
     )
 

@@ -1,4 +1,4 @@
-"""The images of a data set, whatever its kind: its split and random access to its pictures."""
+"""The images of a data set, wherever they are: its split and random access to its pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from dmn.datasets import digits
 from dmn.datasets.archives import ImageArchive
-from dmn.datasets.imported import read_imported_split
 from dmn.datasets.layouts import build_split, open_archives
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, parse_split_file
@@ -27,11 +26,9 @@ def open_images(entry: DatasetEntry, files: Iterable[str | Path], scratch: Path)
 
 
 def read_split(entry: DatasetEntry, files: Sequence[str | Path], scratch: Path) -> Split:
-    """Return a data set's split: published lists, the embedded digits' own, or feature rows."""
+    """Return a data set's split: published lists, or the embedded digits' own."""
     if entry.kind == "digits":
         return parse_split_file(entry.name, digits.split(), "the embedded digits")
-    if entry.kind == "features":
-        return read_imported_split(entry, files)
     entry = entry.served_by(files)
     return build_split(entry, Path(files[0]).parent, open_images(entry, files, scratch))
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from dmn.datasets.formats import FORMATS
 from dmn.errors import ConfigError, nearest
 from dmn.schema import Strict, merge, read_yaml
 
@@ -114,12 +113,6 @@ class FeatureFacts(Strict):
         None, gt=0, description="of the similarities; empty: that of the files, else CLIP's 100"
     )
     parts: DrawnParts | None = Field(None, description="where the files are one pool of rows")
-
-    @model_validator(mode="after")
-    def _format_is_known(self) -> Self:
-        if self.format is not None and self.format not in FORMATS:
-            raise ValueError(f"no format {self.format!r}; {nearest(self.format, FORMATS)}")
-        return self
 
 
 class DatasetEntry(Strict):

@@ -285,3 +285,18 @@ def _unused(rows: Sequence[int], taken: set[int], seed: int, label: int) -> list
     """
     order: np.ndarray = generator(seed, "shots", label).permutation(len(rows))
     return [rows[position] for position in order[::-1] if rows[position] not in taken]
+
+
+def drawn_rows(shots: dict[str, Any]) -> tuple[list[int], dict[str, Any], list[int], str]:
+    """Return what to extract for a split seed.
+
+    The training positions, for each K the rows [C][K] among them, the validation positions (the
+    first of each class, then the second ...), and which list the latter point into.
+    """
+    drawn = shots["train"]
+    positions = sorted({p for table in drawn.values() for row in table for p in row})
+    place = {position: row for row, position in enumerate(positions)}
+    rows = {k: [[place[p] for p in row] for row in table] for k, table in drawn.items()}
+    longest = max(map(len, shots["val"]))
+    order = [row[i] for i in range(longest) for row in shots["val"] if i < len(row)]
+    return positions, rows, order, shots["val_from"]

@@ -13,11 +13,11 @@ import torch
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
-from dmn.artifacts import read_tensors
+from dmn.artifacts import read_tensor_metadata, read_tensors
 from dmn.encoders.checkpoints import config_beside, fill, quick_gelu, read_checkpoint
 from dmn.encoders.config import EncoderConfig, SmallClip
 from dmn.encoders.views import Transform
-from dmn.errors import ConfigError, DataError, nearest
+from dmn.errors import ArtifactError, ConfigError, DataError, nearest
 
 EMBEDDED = "embedded"
 LOGGER = logging.getLogger(__name__)
@@ -157,23 +157,37 @@ def load_encoder(
 ) -> Encoder:
     """Return the encoder of `config` with the weights of a safetensors file.
 
-    Raises ConfigError for an unknown model or tag, ArtifactError where the weights do not fit.
+    The file also says the embedded encoder's architecture, and what other weights say of their
+    transform. Raises ConfigError for an unknown model or tag, ArtifactError where weights do not
+    fit.
     """
     place = _device(device)
     if config.model == EMBEDDED:
         from open_clip import SimpleTokenizer
 
-        model: nn.Module = build_small(config.architecture)
-        transform = Transform(size=config.architecture.image_size)
-        tokenizer: Any = SimpleTokenizer(context_length=config.architecture.context)
+        architecture = _architecture(weights)
+        model: nn.Module = build_small(architecture)
+        transform = Transform(size=architecture.image_size)
+        tokenizer: Any = SimpleTokenizer(context_length=architecture.context)
     else:
         from open_clip import get_tokenizer
 
-        model, transform = _named(config)
+        model, transform = _named(config, read_tensor_metadata(weights).get("preprocessing"))
         tokenizer = get_tokenizer(config.model)
     arrays = read_tensors(weights)
     fill(model, {name: torch.from_numpy(value) for name, value in arrays.items()}, str(weights))
     return Encoder(model, tokenizer, transform, place, config.precision)
+
+
+def _architecture(weights: Path | str) -> SmallClip:
+    """Return the architecture that a file of the embedded encoder's weights is of."""
+    pretraining = read_tensor_metadata(weights).get("pretraining", {})
+    if "architecture" not in pretraining:
+        raise ArtifactError(
+            f"the weights in {weights} lack their architecture: they are not of the embedded "
+            "encoder; delete the file and run again"
+        )
+    return SmallClip.model_validate(pretraining["architecture"])
 
 
 def _device(device: torch.device | str) -> torch.device:
@@ -186,8 +200,13 @@ def _device(device: torch.device | str) -> torch.device:
     return place
 
 
-def _named(config: EncoderConfig) -> tuple[nn.Module, Transform]:
-    """Return a model of open_clip, untrained, with the transform of its weights."""
+def _named(
+    config: EncoderConfig, given: dict[str, Any] | None = None
+) -> tuple[nn.Module, Transform]:
+    """Return a model of open_clip, untrained, with the transform of its weights.
+
+    given: what `preprocessing` found when the weights were fetched.
+    """
     import open_clip
 
     known = open_clip.list_models()
@@ -199,7 +218,8 @@ def _named(config: EncoderConfig) -> tuple[nn.Module, Transform]:
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.random.manual_seed(UNTRAINED_SEED)
         model = open_clip.create_model(config.model, pretrained_text=False)
-    own, given = model.visual.preprocess_cfg, _preprocessing(config)
+    own = model.visual.preprocess_cfg
+    given = preprocessing(config) if given is None else given
     if _sides(given.get("size", own["size"])) != _sides(own["size"]):
         raise ConfigError(
             f"the weights are made for images of {given['size']} pixels, but the model "
@@ -258,7 +278,7 @@ def _check_activation(model: str, weights: str, wanted: bool | None) -> None:
         )
 
 
-def _preprocessing(config: EncoderConfig) -> dict[str, Any]:
+def preprocessing(config: EncoderConfig) -> dict[str, Any]:
     """Return what the weights say about their transform: by tag, or in a file beside them."""
     import open_clip
 

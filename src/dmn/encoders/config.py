@@ -102,21 +102,19 @@ class ViewConfig(Strict):
 class EncoderConfig(Strict):
     """Which image and text encoder makes the features.
 
-    `model: embedded` is the small CLIP of `architecture`; its weights are a file of the pipeline.
-    Any other name is one of open_clip's, with a `pretrained` tag or a `checkpoint` file.
+    `model: embedded` is the small CLIP that `pretraining` trains. Any other name is one of
+    open_clip's, with a `pretrained` tag or a `checkpoint` file.
     """
 
     model: str = Field("embedded", description="'embedded' or a model name of open_clip")
     pretrained: str | None = Field(None, description="a tag of open_clip's, such as openai")
     checkpoint: str | None = Field(None, description="a checkpoint file saved by open_clip")
     precision: Precision = Field("float32", description="arithmetic; 16 bits: mixed precision")
-    batch: int = Field(0, ge=0, description="images of a batch; 0: fitted to the memory")
-    architecture: SmallClip = Field(SmallClip(), description="the network when embedded")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.pretrained and self.checkpoint:
             raise ValueError("give either pretrained or checkpoint, not both")
-        if self.model == "embedded" and self.pretrained:
-            raise ValueError("the embedded model has no pretrained tag; leave it empty")
+        if self.model == "embedded" and (self.pretrained or self.checkpoint):
+            raise ValueError("the embedded model is trained here; leave pretrained, checkpoint out")
         return self

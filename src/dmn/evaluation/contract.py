@@ -2,8 +2,9 @@
 
 A study is one module of dmn.studies with
     TITLE, QUESTION            one line each, for the page
-    NEEDS                      which inputs beside test features: see `Need`
+    NEEDS                      what it is given beside features and memories: see `Need`
     REQUIRES                   those of them that it cannot be measured without; may be left out
+    READS                      which keys of the configuration: a job is given no others
     Options                    a pydantic model, its section in the configuration
     TABLES, FIGURES            names of what `report` makes
     code(options)              not a must: modules and files that it reads by name, not by import
@@ -26,9 +27,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from dmn.datasets.registry import DatasetEntry
     from dmn.method.projections import Projections
 
-Need = Literal["few_shot", "projection", "shifts", "images"]
+# training: the paper's training settings of the data set; images: pictures of the test images
+Need = Literal["projection", "training", "shifts", "images"]
+# what `dmn.evaluation.experiment` reads, and what training projections in a study does
+EXPERIMENT = (
+    *("settings", "splits.validation_shots", "model", "fusion"),
+    *("numerics.device", "numerics.dtype"),
+)
+TRAINING = ("training", "model.beta", "model.position")
 
 
 class StudyOptions(Strict):
@@ -54,7 +63,7 @@ class StudyData:
     text [C, D]; train views [C, K, V, D] of the largest K, shots in the order that they are drawn;
     memories: the static memory [C, 1+K, D] by K, of each class its text feature, then its shots;
     projections by (K, training seed); shifts by (kind, severity). `train` and `val` are None where
-    the data set has only a test part.
+    the data set has only a test part. entry: of the registry, as far as the study needs it.
     """
 
     dataset: str
@@ -70,6 +79,7 @@ class StudyData:
     projections: dict[tuple[int, int], Projections] = field(default_factory=dict)
     shifts: dict[tuple[str, int], Part] = field(default_factory=dict)
     thumbnails: dict[str, np.ndarray] = field(default_factory=dict)
+    entry: DatasetEntry | None = None
 
 
 @dataclass(frozen=True)

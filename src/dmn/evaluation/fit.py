@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from dmn.config import Config
-from dmn.datasets.registry import find_dataset, load_registry
+from dmn.datasets.registry import DatasetEntry
 from dmn.method.projections import Kind, Projections
 from dmn.method.training import TrainingResult, train_projections
 from dmn.randomness import generator
 
 
-def training_schedule(config: Config, dataset: str, shots: int) -> tuple[float, int]:
-    """Return learning rate and epochs: the configuration's, else the paper's."""
+def training_schedule(config: Config, entry: DatasetEntry | None, shots: int) -> tuple[float, int]:
+    """Return learning rate and epochs: the configuration's, else the paper's for the data set."""
     rate, epochs = config.training.learning_rate, config.training.epochs
     if rate is None or epochs is None:
-        entry = find_dataset(dataset, load_registry(config.download.registry))
+        assert entry is not None
         paper = entry.training_setting(shots)
         rate, epochs = rate or paper.learning_rate, epochs or paper.epochs
     return rate, epochs

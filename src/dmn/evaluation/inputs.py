@@ -13,6 +13,7 @@ import numpy as np
 
 from dmn.artifacts import read_json, read_tensor_metadata, read_tensors, sha256
 from dmn.config import Config
+from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import told_apart
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import Part, StudyData
@@ -101,7 +102,7 @@ def read_projections(path: str) -> Projections:
 
 
 def read_data(
-    inputs: Inputs, config: Config, dataset: str, backbone: str, split_seed: int
+    inputs: Inputs, config: Config, entry: DatasetEntry, backbone: str, split_seed: int
 ) -> StudyData:
     """Read the inputs of one split seed into what a study gets; the configuration labels them."""
     shots = config.shots if inputs.train or inputs.memory else []
@@ -111,7 +112,7 @@ def read_data(
     train, val_file = _one("train", inputs.train), _one("val", inputs.val)
     val = read_part(val_file) if val_file else None
     return StudyData(
-        dataset=dataset,
+        dataset=entry.name,
         backbone=backbone,
         split_seed=split_seed,
         class_names=told_apart(read_json(inputs.lists)["classes"]),
@@ -132,6 +133,7 @@ def read_data(
             shift: read_part(file)
             for shift, file in _labelled("shifts", shifts, inputs.shifts).items()
         },
+        entry=entry,
     )
 
 

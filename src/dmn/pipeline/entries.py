@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from dmn.artifacts import write_text
-from dmn.config import load
 from dmn.datasets.registry import entry_file, load_registry
 from dmn.errors import ConfigError
+from dmn.pipeline.configuration import load_run
 from dmn.schema import read_yaml
 
 NAME = re.compile(r"[a-z0-9_]+")
@@ -65,6 +65,6 @@ def add_entry(registry: Path, name: str, facts: Mapping[str, Any]) -> None:
 
 def write_config(path: Path, values: Mapping[str, Any], head: str) -> None:
     """Write a configuration, checked, below a comment."""
-    load(dict(values), str(path))
+    load_run(dict(values), str(path))
     comment = "".join(f"# {line}\n" for line in head.splitlines())
     write_text(path, comment + as_yaml(values))

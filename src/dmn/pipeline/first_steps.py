@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmn.config import Config
-from dmn.datasets.registry import find_dataset, load_registry
+from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
 from dmn.errors import ConfigError
 from dmn.evaluation.inputs import Inputs
 from dmn.pipeline import paths
@@ -45,15 +45,15 @@ def configured(file: str | None, dataset: str, backbone: str | None) -> Asked:
     return Asked(file, changes)
 
 
-def inputs(config: Config, split: int, shots: int) -> Inputs:
+def inputs(config: Config, entry: DatasetEntry, split: int, shots: int) -> Inputs:
     """Return the artifacts that an experiment reads; few-shot ones where the data set has them."""
-    dataset, backbone = config.datasets[0], config.backbones[0]
+    keys = {"dataset": entry.name, "backbone": config.backbones[0], "split": split, "shots": shots}
 
     def file(template: str) -> str:
-        return fill(template, dataset=dataset, backbone=backbone, split=split, shots=shots)
+        return fill(template, **keys)
 
     found = Inputs(file(paths.TEXT_FEATURES), file(paths.TEST_FEATURES), file(paths.SPLIT))
-    if not find_dataset(dataset, load_registry(config.download.registry)).few_shot:
+    if not entry.few_shot:
         return found
     train, val = [file(paths.TRAIN_FEATURES)], [file(paths.VAL_FEATURES)]
     return replace(found, train=train, val=val, memory=[file(paths.MEMORY)])
@@ -97,7 +97,8 @@ def main(arguments: argparse.Namespace) -> None:
     shots = arguments.shots or max(config.shots)
     if shots not in config.shots:
         raise ConfigError(f"--shots {shots} is not among the configured shots {config.shots}")
-    files = inputs(config, arguments.split, shots)
+    entry = find_dataset(config.datasets[0], load_registry(config.download.registry))
+    files = inputs(config, entry, arguments.split, shots)
     make(files.files(), asked, arguments.cores)
 
     import torch
@@ -106,7 +107,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(config.numerics.threads)
     one = config.model_copy(update={"shots": [shots]})
-    data = read_data(files, one, config.datasets[0], config.backbones[0], arguments.split)
+    data = read_data(files, one, entry, config.backbones[0], arguments.split)
     table = run(data, config, arguments.what, shots, order_seeds)
     head = f"Accuracy in percent on {data.dataset} ({data.backbone}), split {data.split_seed}, "
     text = table.to_string(index=False, float_format="%.2f", na_rep="")

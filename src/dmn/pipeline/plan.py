@@ -75,16 +75,16 @@ def file_plans(targets: Targets) -> list[FilePlan]:
 
 def dimension(config: Config, backbone: str) -> int:
     """Return a backbone's D; open_clip's own list tells it without loading open_clip."""
-    settings = config.encoder(backbone)
-    if settings.model == "embedded":
-        return settings.architecture.embed_dim
+    model = config.encoders[backbone].model
+    if model == "embedded":
+        return config.pretraining.architecture.embed_dim
     package = importlib.util.find_spec("open_clip")
     assert package is not None
     assert package.submodule_search_locations is not None
     folder = Path(package.submodule_search_locations[0]) / "model_configs"
-    path = folder / f"{settings.model}.json"
+    path = folder / f"{model}.json"
     if not path.exists():
-        raise ConfigError(f"encoders.{backbone}: open_clip has no model {settings.model!r}")
+        raise ConfigError(f"encoders.{backbone}: open_clip has no model {model!r}")
     return int(json.loads(path.read_text(encoding="utf-8"))["embed_dim"])
 
 

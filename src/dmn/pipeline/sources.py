@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-DATA_SUFFIXES = (".css", ".html", ".js", ".mplstyle")
+DATA_SUFFIXES = (".css", ".csv", ".html", ".js", ".mplstyle")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -14,7 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def _graph() -> Any:
     import grimp
 
-    return grimp.build_graph("dmn", cache_dir=None)
+    # imports for a type checker run nothing; those inside functions do
+    return grimp.build_graph("dmn", exclude_type_checking_imports=True, cache_dir=None)
 
 
 def _source(module: str) -> Path:
@@ -23,23 +25,51 @@ def _source(module: str) -> Path:
 
 
 @cache
-def sources(module: str, *more: str) -> tuple[str, ...]:
-    """Return the files of `module`, of `more` and of all that they import, sorted.
+def sources(*modules: str, unused: str | None = None) -> tuple[str, ...]:
+    """Return the files of `modules` and of all that they import, sorted.
 
-    A module's data are the files beside it with its name, such as page.html of page.py. Paths
-    are relative to the current folder where the package lies below it.
+    A module's data are the files with its name beside it, such as page.html of page.py, or in a
+    folder `data` beside it. unused: a package of which nothing is run that only functions import.
+    Modules that are imported by a name made at run time are the caller's to name. Paths are
+    relative to the current folder where the package lies below it.
     """
     names: set[str] = set()
-    for name in (module, *more):
-        names |= {name, *_graph().find_upstream_modules(name)}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+            waiting += _imported(name, unused)
     # importing a module runs the __init__ of each package above it
     names |= {parent for name in names for parent in _parents(name)}
     files = {file for name in names for file in (_source(name), *_data(_source(name)))}
     return tuple(sorted(map(relative, files)))
 
 
+def _imported(module: str, unused: str | None) -> set[str]:
+    """Return what a module imports, of `unused` only what is imported when the module is."""
+    found: set[str] = set(_graph().find_modules_directly_imported_by(module))
+    if unused is None:
+        return found
+    late = {name for name in found if f"{name}.".startswith(f"{unused}.")} - _at_top(module)
+    return found - late
+
+
+@cache
+def _at_top(module: str) -> frozenset[str]:
+    """Return the names that a module's own lines import, not those of its functions."""
+    names: set[str] = set()
+    for node in ast.parse(_source(module).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
+
+
 def _data(source: Path) -> list[Path]:
-    return [file for file in source.parent.glob(f"{source.stem}.*") if file.suffix in DATA_SUFFIXES]
+    files = [*source.parent.glob(f"{source.stem}.*"), *source.parent.glob(f"data/{source.stem}.*")]
+    return [file for file in files if file.suffix in DATA_SUFFIXES]
 
 
 def _parents(module: str) -> list[str]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import product
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from dmn.config import Config
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
-    entry_file,
     find_dataset,
     load_registry,
 )
@@ -27,7 +26,16 @@ from dmn.pipeline.checks import (
     has_shifts,
 )
 from dmn.pipeline.paths import fill
-from dmn.pipeline.sources import relative, sources
+from dmn.pipeline.reads import (
+    FACTS,
+    FACTS_OF_NEED,
+    KEYS,
+    KEYS_OF_NEED,
+    facts,
+    identity,
+    picked,
+)
+from dmn.pipeline.sources import sources
 from dmn.seeds import all_seeds, seed_range
 from dmn.studies.table import find_study, required, study_options
 
@@ -41,7 +49,6 @@ class Targets:
         self.entries: dict[str, DatasetEntry] = {
             name: find_dataset(name, registry) for name in config.datasets
         }
-        self.corruption_kinds = config.corruptions.kinds
         self.backbones = backbones_by_dataset(config, self.entries)
         check_checkpoints(config)
 
@@ -56,49 +63,62 @@ class Targets:
         used = {backbone for dataset, backbone in self.cells if self.has_images(dataset)}
         return [name for name in self.config.backbones if name in used]
 
-    def keys(self, *names: str, backbone: str | None = None) -> str:
-        """Return the sections that a job depends on as JSON text, and no more.
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
 
-        Of the encoders only `backbone`, of the seeds only those of training: a new seed or
-        backbone must not change the other jobs' parameters.
-        """
-        config = self.config
-        changes: dict[str, Any] = {}
-        if backbone is not None:
-            changes |= {"backbones": [backbone], "encoders": {backbone: config.encoders[backbone]}}
-        values = json.loads(config.model_copy(update=changes).sections(*names, *changes))
-        if "seeds" in values:
-            values["seeds"] = {"training": values["seeds"]["training"]}
-        return json.dumps(values, sort_keys=True)
+    def keys(self, rule: str, study: str = "", backbone: str = "", **_: str) -> str:
+        """Return the keys of the configuration that a job of a rule reads, as JSON text."""
+        names = list(KEYS.get(rule, ()))
+        if study:
+            names += find_study(study).READS
+            names += [key for need in self.needs(study) for key in KEYS_OF_NEED.get(need, ())]
+        return _json(picked(self._values, names, backbone=backbone))
+
+    def facts(self, rule: str, dataset: str, study: str = "", **_: str) -> str:
+        """Return the facts of a data set that a job of a rule reads, as JSON text."""
+        fields = set(FACTS[rule])
+        for need in self.needs(study) if study else ():
+            fields |= FACTS_OF_NEED.get(need, set())
+        return _json(facts(self.entries[dataset], fields))
+
+    def identity(self, dataset: str, file: str) -> str:
+        """Return what makes a file of a data set this file, as JSON text."""
+        return _json(identity(self.entries[dataset].files[file]))
 
     def options(self, study: str) -> str:
         """Return all options of a study as JSON text."""
         options = study_options(study, self.config.studies[study])
-        return json.dumps(options.model_dump(mode="json"), sort_keys=True)
-
-    def study_modules(self) -> dict[str, ModuleType]:
-        """Return the configured studies' modules by name."""
-        return {name: find_study(name) for name in self.config.studies}
+        return _json(options.model_dump(mode="json"))
 
     def needs(self, study: str) -> frozenset[str]:
-        """Return which inputs a study needs beside the test features."""
-        return frozenset(self.study_modules()[study].NEEDS)
+        """Return what a study is given beside features and memories."""
+        return frozenset(find_study(study).NEEDS)
 
     def evaluation_code(self, study: str) -> list[str]:
         """Return the source files that a study's jobs run, those that its options name included."""
-        module = self.study_modules()[study]
+        module = find_study(study)
         named: list[str] = []
         if hasattr(module, "code"):
             named = module.code(study_options(study, self.config.studies[study]))
         files = [name for name in named if name.endswith(".py")]
         modules = [name for name in named if name not in files]
-        own = sources("dmn.stages.evaluation", f"dmn.studies.{study}", *modules)
-        return [*own, *files]
+        own = ("dmn.stages.evaluation", f"dmn.studies.{study}", *modules)
+        # what a study's report draws and prints measures nothing
+        return [*sources(*own, unused="dmn.report"), *files]
 
-    def archives(self, dataset: str, backbone: str | None = None) -> list[str]:
-        """Return the files of a data set that this configuration reads, or one backbone of it."""
-        names = [file.name for file in self.files(dataset, backbone)]
-        return [fill(paths.ARCHIVE, dataset=dataset, file=name) for name in names]
+    def archives(
+        self, dataset: str, *roles: str, backbone: str | None = None, tested: bool = False
+    ) -> list[str]:
+        """Return the files of a data set that this configuration reads, or one backbone of it.
+
+        roles: no others than these; tested: without archives that hold training images alone.
+        """
+        return [
+            fill(paths.ARCHIVE, dataset=dataset, file=file.name)
+            for file in self.files(dataset, backbone)
+            if (not roles or file.role in roles) and not (tested and file.part == "train")
+        ]
 
     def files(self, dataset: str, backbone: str | None = None) -> list[RemoteFile]:
         """Return what the registry says of `archives`."""
@@ -136,20 +156,15 @@ class Targets:
                 here = [path for path in found if path is not None]
                 check_features(self.config, entry, self.backbones[name], here)
 
-    def registry(self, dataset: str) -> list[str]:
-        """Return the files that hold a data set's entry, for the rules that read it."""
-        extra = self.config.download.registry
-        built_in = entry_file(dataset)
-        files = [relative(built_in)] if built_in.exists() else []
-        return files + ([extra] if extra else [])
-
     def has_images(self, dataset: str) -> bool:
         """Say whether features are extracted here rather than imported."""
         return self.entries[dataset].kind != "features"
 
     def images(self, dataset: str) -> list[str]:
         """Return the files that a picture of a test image is read from, if it has images."""
-        return self.archives(dataset) if self.has_images(dataset) else []
+        if not self.has_images(dataset):
+            return []
+        return self.archives(dataset, "archive", tested=True)
 
     def few_shot(self, dataset: str) -> bool:
         """Say whether shots and validation images of a data set are drawn.
@@ -184,7 +199,7 @@ class Targets:
         """Return the features of the corrupted test images."""
         if not has_shifts(self.config, self.entries[dataset]):
             return []
-        pairs = product(self.corruption_kinds, self.config.corruptions.severities)
+        pairs = product(self.config.corruptions.kinds, self.config.corruptions.severities)
         keys = {"dataset": dataset, "backbone": backbone}
         return [
             fill(paths.SHIFT_FEATURES, corruption=kind, severity=severity, **keys)
@@ -221,7 +236,7 @@ class Targets:
         return [
             fill(paths.ROWS, study=study, dataset=d, backbone=b, splits=s, orders=o)
             for (d, b), s, o in product(self.cells, seeds.split, seeds.order)
-            if can_serve(self.config, self.entries[d], required(self.study_modules()[study]))
+            if can_serve(self.config, self.entries[d], required(find_study(study)))
         ]
 
     def evaluation_samples(self, study: str) -> list[str]:
@@ -230,7 +245,7 @@ class Targets:
 
     def study_outputs(self, study: str) -> dict[str, Any]:
         """Return the files of a study's report by name: rows, summary, tables, figures."""
-        module = self.study_modules()[study]
+        module = find_study(study)
         tables, figures = (
             product(module.TABLES, paths.TABLE_KINDS),
             product(module.FIGURES, paths.FIGURE_KINDS),
@@ -293,6 +308,10 @@ class Targets:
         files = [file for study in studies for file in self.study_files(study)]
         manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
         return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 def _joined(lists: Iterable[list[str]]) -> list[str]:

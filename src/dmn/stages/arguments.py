@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any
-
-from dmn import studies
-from dmn.config.loading import validated
-from dmn.errors import ConfigError, nearest
-
-CONFIG_HELP = "configuration: JSON text or a YAML file (default: the embedded demo)"
 
 
 def add(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
@@ -25,29 +15,17 @@ def add(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add `--config`."""
-    parser.add_argument("--config", metavar="JSON|FILE", help=CONFIG_HELP)
+    parser.add_argument(
+        "--config",
+        metavar="JSON|FILE",
+        help="configuration: JSON text with all keys that are read, as the rules give it, or a "
+        "YAML file over the defaults (default: the embedded demo)",
+    )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--options`, for `find_study`."""
-    parser.add_argument("--options", metavar="JSON", default="{}", help="options of the study")
-
-
-def find_study(arguments: argparse.Namespace) -> tuple[ModuleType, Any]:
-    """Return the module and the options of the study that a command line names.
-
-    It is found by its name alone: a job that read the table of studies would be made anew with
-    every new line of it.
-    """
-    known = {module.name for module in iter_modules(studies.__path__)} - {"table"}
-    if arguments.study not in known:
-        raise ConfigError(f"no study {arguments.study!r}; {nearest(arguments.study, known)}")
-    module = import_module(f"dmn.studies.{arguments.study}")
-    try:
-        changes = json.loads(arguments.options)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"--options is not JSON: {error}") from None
-    return module, validated(module.Options, changes, "--options")
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`; no result depends on it."""
+    parser.add_argument("--threads", type=int, default=1, help="threads to compute with (1)")
 
 
 def add_list(
@@ -63,7 +41,7 @@ def add_files(parser: argparse.ArgumentParser, name: str, text: str) -> None:
 
 
 _HELP = {
-    "dataset": "name in the registry",
+    "dataset": "name in the registry, or facts of the data set as JSON text",
     "backbone": "name in `encoders` of the configuration",
     "split": "split.json of the data set",
     "shots": "which images a split seed draws: split=<seed>.json",

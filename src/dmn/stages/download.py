@@ -14,9 +14,10 @@ from dmn.artifacts import write_json
 from dmn.config import Config, from_argument
 from dmn.datasets import digits
 from dmn.datasets.download import Transfer, fetch, manifest
-from dmn.datasets.registry import DatasetEntry, find_dataset, load_registry
+from dmn.datasets.registry import DatasetEntry
 from dmn.errors import ConfigError, nearest
 from dmn.stages.arguments import add, add_config, add_files
+from dmn.stages.entry import find_entry
 
 
 def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str:
@@ -48,7 +49,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Fetch one file or write the manifest of a data set."""
     config = from_argument(arguments.config)
-    entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
+    entry = find_entry(arguments.dataset, config)
     out = Path(arguments.out)
     if arguments.action == "file":
         source = fetch_file(entry, arguments.file, out, config)

@@ -7,13 +7,15 @@ import logging
 import sys
 
 import pandas as pd
-import torch
 
 from dmn.artifacts import write_rows, write_tensors
 from dmn.config import from_argument
-from dmn.encoders.clip import fetch_weights
+from dmn.encoders.clip import fetch_weights, preprocessing
 from dmn.encoders.pretrain import pretrain
 from dmn.stages.arguments import add, add_config
+
+# of an encoder, what its weights come from
+SOURCE = {"model", "pretrained", "checkpoint"}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +31,6 @@ def main(arguments: argparse.Namespace) -> None:
     """Write the weights of one backbone."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     config = from_argument(arguments.config)
-    torch.set_num_threads(config.numerics.threads)
     if arguments.action == "pretrain":
         result = pretrain(config.pretraining)
         write_tensors(
@@ -37,5 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
         )
         write_rows(arguments.history, pd.DataFrame(result.history))
     else:
-        settings = config.encoder(arguments.backbone)
-        write_tensors(arguments.weights, fetch_weights(settings), settings.model_dump())
+        chosen = config.encoders[arguments.backbone]
+        weights = fetch_weights(chosen)
+        facts = chosen.model_dump(include=SOURCE) | {"preprocessing": preprocessing(chosen)}
+        write_tensors(arguments.weights, weights, facts)

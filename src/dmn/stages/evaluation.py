@@ -6,6 +6,7 @@ One job serves one data set and backbone, a group of split seeds and a group of 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -19,12 +20,13 @@ import dmn
 from dmn.artifacts import write_rows, write_tensors
 from dmn.config import Config, from_argument
 from dmn.datasets.images import read_thumbnails
-from dmn.datasets.registry import find_dataset, load_registry
 from dmn.evaluation.contract import StudyData, sample_name
 from dmn.evaluation.inputs import Inputs, read_data
 from dmn.pipeline import paths
 from dmn.seeds import given_seeds
-from dmn.stages.arguments import add, add_config, add_files, add_options, find_study
+from dmn.stages.arguments import add, add_config, add_files, add_threads
+from dmn.stages.entry import find_entry
+from dmn.stages.study import add_study, find_study
 
 
 def provenance(inputs: Inputs, data: StudyData, config: Config) -> dict[str, str]:
@@ -54,12 +56,11 @@ def measure(
     return rows, measured.samples
 
 
-def thumbnails(data: StudyData, inputs: Inputs, config: Config) -> dict[str, np.ndarray]:
+def thumbnails(data: StudyData, archives: Sequence[str]) -> dict[str, np.ndarray]:
     """Return small pictures of the test images by id, where the job has the archives."""
-    if not inputs.images:
+    if not archives or data.entry is None:
         return {}
-    entry = find_dataset(data.dataset, load_registry(config.download.registry))
-    return read_thumbnails(entry, inputs.images, Path(paths.SCRATCH), data.test.ids)
+    return read_thumbnails(data.entry, archives, Path(paths.SCRATCH), data.test.ids)
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -75,12 +76,13 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn stage evaluation`."""
-    add(parser, "dataset", "backbone", study="name of the study")
+    add_study(parser)
+    add(parser, "dataset", "backbone")
     add(parser, splits="split seeds, such as 0-2", orders="order seeds, such as 0-9")
     add(parser, rows="table to write (CSV)", samples="per-sample answers to write (safetensors)")
     add_inputs(parser)
     add_config(parser)
-    add_options(parser)
+    add_threads(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -89,13 +91,14 @@ def main(arguments: argparse.Namespace) -> None:
     module, options = find_study(arguments)
     splits = given_seeds("--splits", arguments.splits)
     order_seeds = given_seeds("--orders", arguments.orders)
-    torch.set_num_threads(config.numerics.threads)
+    entry = find_entry(arguments.dataset, config)
+    torch.set_num_threads(arguments.threads)
     inputs = Inputs(**{field.name: getattr(arguments, field.name) for field in fields(Inputs)})
     tables: list[pd.DataFrame] = []
     samples: dict[str, np.ndarray] = {}
     for split, own in zip(splits, inputs.by_split(len(splits)), strict=True):
-        data = read_data(own, config, arguments.dataset, arguments.backbone, split)
-        data.thumbnails.update(thumbnails(data, own, config))
+        data = read_data(own, config, entry, arguments.backbone, split)
+        data.thumbnails.update(thumbnails(data, own.images))
         rows, answers = measure(module, data, config, options, order_seeds)
         tables.append(rows.assign(**provenance(own, data, config)))
         samples |= {sample_name(split, name): array for name, array in answers.items()}

@@ -16,7 +16,8 @@ from dmn.artifacts import read_tensor_metadata, read_tensors, sha256, write_rows
 from dmn.config import from_argument
 from dmn.evaluation.fit import rounded, train, training_schedule
 from dmn.evaluation.shots import read_shots
-from dmn.stages.arguments import add, add_config, add_list
+from dmn.stages.arguments import add, add_config, add_list, add_threads
+from dmn.stages.entry import find_entry
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -26,19 +27,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add_list(parser, "weights", "projections to write (safetensors), one for each memory")
     add_list(parser, "curves", "training curves to write (CSV), one for each memory")
     add_config(parser)
+    add_threads(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Read features and memories, write trained projections and training curves."""
     config = from_argument(arguments.config)
-    torch.set_num_threads(config.numerics.threads)
+    entry = find_entry(arguments.dataset, config)
+    torch.set_num_threads(arguments.threads)
     text = read_tensors(arguments.text)["text"]
     logit_scale = read_tensor_metadata(arguments.text)["logit_scale"]
     shared = {name: sha256(getattr(arguments, name)) for name in ("text", "train")}
     jobs = zip(arguments.memory, arguments.weights, arguments.curves, strict=True)
     for memory, weights, curve in jobs:
         shots = read_tensors(memory)["memory"].shape[1] - 1
-        rate, epochs = training_schedule(config, arguments.dataset, shots)
+        rate, epochs = training_schedule(config, entry, shots)
         result = train(
             config,
             text,

@@ -1,4 +1,4 @@
-"""reports: write the tables and figures of one study, or the page of all studies."""
+"""reports: write the tables and figures of one study."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from dmn.artifacts import (
     sha256,
 )
 from dmn.evaluation.contract import split_sample_name
-from dmn.report.page import read_facts, write_page
-from dmn.report.summary import read_summary
 from dmn.report.writer import write_study_report
-from dmn.stages.arguments import add, add_files, add_options, find_study
+from dmn.stages.arguments import add, add_files
+from dmn.stages.study import add_study, find_study
 
 
 def read_all_samples(files: list[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
@@ -47,23 +46,13 @@ def write_study(
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn stage reports`."""
-    parser.add_argument("action", choices=["study", "page"], help="what to write")
-    parser.add_argument("--study", help="name of the study (action study)")
-    parser.add_argument("--config", help="the resolved configuration (action page)")
-    add(parser, out="rows.csv of the study (its other files lie beside it), or the page to write")
-    add_options(parser)
-    add_files(parser, "rows", "tables of the study's jobs (action study)")
-    add_files(parser, "samples", "per-sample answers of the jobs (action study)")
-    add_files(parser, "summaries", "summary.json of each study (action page)")
-    add_files(parser, "downloads", "manifest.json of each data set (action page)")
+    add_study(parser)
+    add(parser, out="rows.csv of the study; its other files lie beside it")
+    add_files(parser, "rows", "tables of the study's jobs")
+    add_files(parser, "samples", "per-sample answers of the jobs")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write one study's report or the page."""
-    if arguments.action == "study":
-        module, options = find_study(arguments)
-        write_study(module, arguments.rows, arguments.samples, options, arguments.out)
-    else:
-        summaries = [read_summary(file) for file in arguments.summaries]
-        facts = read_facts(arguments.config, arguments.downloads)
-        write_page(summaries, facts, Path(arguments.out))
+    """Write one study's report."""
+    module, options = find_study(arguments)
+    write_study(module, arguments.rows, arguments.samples, options, arguments.out)

@@ -9,10 +9,10 @@ from typing import Any
 from dmn.artifacts import read_json, write_json
 from dmn.config import Config, from_argument
 from dmn.datasets.images import read_split
-from dmn.datasets.registry import find_dataset, load_registry
 from dmn.datasets.splits import Split, sample_shots, sample_validation
 from dmn.pipeline import paths
 from dmn.stages.arguments import add, add_config, add_files
+from dmn.stages.entry import find_entry
 
 
 def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def draw(split: Split, seed: int, config: Config) -> dict[str, Any]:
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn stage splits`."""
     parser.add_argument("action", choices=["lists", "shots"], help="what to write")
-    parser.add_argument("--dataset", help="name in the registry (action lists)")
+    parser.add_argument("--dataset", help="data set, by name or facts (action lists)")
     parser.add_argument("--split", help="split.json of the data set (action shots)")
     parser.add_argument("--seed", type=int, help="split seed (action shots)")
     add(parser, "out")
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Write split.json or split=<seed>.json."""
     config = from_argument(arguments.config)
     if arguments.action == "lists":
-        entry = find_dataset(arguments.dataset, load_registry(config.download.registry))
+        entry = find_entry(arguments.dataset, config)
         write_json(arguments.out, read_split(entry, arguments.files, Path(paths.SCRATCH)).to_json())
     else:
         split = Split.from_json(read_json(arguments.split), arguments.split)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 TITLE = "Component ablation"
 QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
-NEEDS = ("few_shot", "projection")
+NEEDS = ("projection",)
+READS = EXPERIMENT
 TABLES = ("memories", "choices")
 FIGURES = ("memories", "choices")
 

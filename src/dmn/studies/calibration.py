@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 TITLE = "Calibration"
 QUESTION = "How far can the probabilities of each component be trusted?"
-NEEDS = ("few_shot", "projection")
+NEEDS = ("projection",)
+READS = EXPERIMENT
 TABLES = ("calibration",)
 FIGURES = ("reliability", "calibration_error")
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 TITLE = "Failure modes"
 QUESTION = "When does the memory take in wrong images, and which classes pay for it?"
-NEEDS = ("few_shot", "images")
+NEEDS = ("images",)
+READS = EXPERIMENT
 TABLES = ("classes", "confusions", "poison", "cold_start")
 FIGURES = ("purity_along_stream", "gain_by_class", "gain_along_stream", "turned_samples")
 POISON = ("first_wrong_entry", "wrong_entries", "wrong_share_of_slot_time")

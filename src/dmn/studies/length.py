@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 TITLE = "Memory length"
 QUESTION = "How many test images should a class remember, and which ones?"
-NEEDS = ("few_shot",)
+NEEDS = ()
+READS = EXPERIMENT
 TABLES = ("length", "entry_rules")
 FIGURES = ("accuracy_against_length", "gain_against_stream")
 UNLIMITED = "unlimited"

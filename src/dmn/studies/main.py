@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     PLACE,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 TITLE = "Main results"
 QUESTION = "How much does each memory add to text alone, and how much is the weight search?"
-NEEDS = ("few_shot", "projection")
+NEEDS = ("projection",)
+READS = EXPERIMENT
 TABLES = ("main", "optimism", "beside_the_paper")
 FIGURES = ("accuracy_against_shots", "accuracy_along_stream")
 COMPARISONS = [

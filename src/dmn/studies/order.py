@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.contract import (
+    EXPERIMENT,
     Cell,
     Measurement,
     Part,
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 TITLE = "Stream order"
 QUESTION = "Does the dynamic memory survive sorted, correlated or drifting streams?"
-NEEDS = ("few_shot", "shifts")
+NEEDS = ("shifts",)
+READS = EXPERIMENT
 TABLES = ("order", "domains")
 FIGURES = ("gain_by_order", "accuracy_after_the_change")
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dmn.config import Config
 from dmn.errors import ConfigError
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.selection import oracle
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 TITLE = "Peers"
 QUESTION = "How do other methods fare on the same features, and what does an answer cost?"
-NEEDS = ("few_shot", "projection")
+NEEDS = ("projection",)
+READS = EXPERIMENT
 TABLES = ("peers", "against_dmn", "cost")
 FIGURES = ("peers", "accuracy_against_cost")
 

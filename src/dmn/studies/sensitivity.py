@@ -10,7 +10,15 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import (
+    EXPERIMENT,
+    TRAINING,
+    Cell,
+    Measurement,
+    Report,
+    StudyData,
+    StudyOptions,
+)
 from dmn.report.comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
 
 if TYPE_CHECKING:
@@ -21,7 +29,8 @@ if TYPE_CHECKING:
 
 TITLE = "Sensitivity"
 QUESTION = "Which settings of the method matter, and are the paper's good ones here?"
-NEEDS = ("few_shot", "projection")
+NEEDS = ("projection", "training")
+READS = (*EXPERIMENT, *TRAINING)
 TABLES = ("sensitivity", "projections")
 FIGURES = ("sensitivity", "projections")
 LEAST = 0.05  # points that a difference in words has at least
@@ -136,7 +145,7 @@ def train(
         config,
         data.text,
         data.train[:, : cell.shots],
-        configured_training.training_schedule(config, data.dataset, cell.shots),
+        configured_training.training_schedule(config, data.entry, cell.shots),
         logit_scale=data.logit_scale,
         seed=cell.training_seed or 0,
         kind=kind,  # type: ignore[arg-type]

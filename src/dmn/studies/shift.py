@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.contract import Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 TITLE = "Distribution shift"
 QUESTION = "Does adapting to the test stream pay more, the further the images have moved?"
-NEEDS = ("few_shot", "shifts")
+NEEDS = ("shifts",)
 REQUIRES = ("shifts",)
+READS = EXPERIMENT
 TABLES = ("shift",)
 FIGURES = ("gain_under_shift", "gain_against_distance")
 
