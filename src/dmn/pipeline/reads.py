@@ -49,7 +49,7 @@ _ORIGIN = {"name", "role", "part", "urls", *_CHECKSUMS}
 _WHO = {"name", "kind", "classes"}
 # facts of a data set that few rules read; any other may tell how its files are read
 _FEW = {
-    *("title", "homepage", "licence", "citation", "notes", "torchvision", "homes", "parent"),
+    *("title", "homepage", "licence", "citation", "notes", "homes", "parent"),
     *("templates", "training", "augmix"),
 }
 _READING = set(DatasetEntry.model_fields) - _FEW
