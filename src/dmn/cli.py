@@ -53,6 +53,9 @@ AUDITS = {
 COMMANDS = {
     "run": Command("make all reports, or the files that are named", "dmn.pipeline.run"),
     "plan": Command("what a run will download, store, compute and run", "dmn.pipeline.plan"),
+    "new-dataset": Command(
+        "make a folder of images a data set", "dmn.pipeline.new_dataset.command"
+    ),
     "import": Command("make a folder of features a data set", "dmn.pipeline.importing"),
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),

@@ -15,6 +15,11 @@ from dmn.errors import ConfigError
 from dmn.pipeline.configuration import load_run
 from dmn.schema import read_yaml
 
+# the paper's numbers of shots, and its training for most of its data sets
+SHOTS = (1, 2, 4, 8, 16)
+TRAINING = {"learning_rate": 1.0e-4, "epochs": 100}
+# images times classes from which float32 is worth it
+LARGE = 10_000_000
 NAME = re.compile(r"[a-z0-9_]+")
 
 

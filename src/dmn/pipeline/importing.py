@@ -29,15 +29,17 @@ from dmn.datasets.imported import ImportedFeatures
 from dmn.datasets.precomputed import zero_shot_accuracy
 from dmn.datasets.registry import DatasetEntry
 from dmn.errors import DataError, FeatureError, nearest
-from dmn.pipeline.entries import add_entry, check_writable, write_config
+from dmn.pipeline.entries import (
+    LARGE,
+    SHOTS,
+    TRAINING,
+    add_entry,
+    check_writable,
+    write_config,
+)
 
 UNNAMED = "features"
 PROBE = "probe"
-SHOTS = (1, 2, 4, 8, 16)
-# the paper's for most of its data sets
-TRAINING = {"learning_rate": 1.0e-4, "epochs": 100}
-# images times classes from which float32 is worth it
-LARGE = 10_000_000
 # an accuracy below so many times chance is no accident of a weak encoder
 DOUBTFUL = 3
 

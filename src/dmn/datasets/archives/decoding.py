@@ -23,7 +23,9 @@ IMAGE_SUFFIXES = frozenset(
         *("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "avif", "tga"),
     )
 )
-BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
+# tags of TIFF, and of EXIF, which has the form of TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION = 258, 262, 274
+WHITE_IS_ZERO = 0
 
 
 def decode(

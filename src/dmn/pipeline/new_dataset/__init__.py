@@ -1,0 +1,1 @@
+"""A folder of images made a data set: `dmn new-dataset`."""
