@@ -19,6 +19,8 @@ rule download_file:
     params:
         # a file is its checksum; where it comes from, and how patiently, makes it no other
         file=lambda wildcards: TARGETS.identity(**wildcards),
+        # what a person brings is known by its content, whatever its times say
+        brought=lambda wildcards: TARGETS.brought(**wildcards),
     message:
         "Download {wildcards.file} of {wildcards.dataset}"
     shell:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dmn.artifacts import write_json
-from dmn.audit import configuration, environment, hashes, rebuild
+from dmn.audit import brought, configuration, environment, hashes, rebuild
 from dmn.audit.checks import Check, as_json, passed, print_table
 from dmn.errors import DmnError
 
@@ -30,6 +30,7 @@ CHECKS: dict[str, Callable[[Path], Check]] = {
     "hashes in reports/all": hashes.check_manifest,
     "files not listed": hashes.check_extra,
     "hashes in dvc.lock": hashes.check_lock,
+    brought.NAME: brought.check_brought,
     "records": configuration.check_records,
     "plan": configuration.check_plan,
 }

@@ -17,6 +17,8 @@ DOWNLOAD_MANIFEST = DOWNLOAD + "/manifest.json"
 
 # compressed tars expand here while images are read; not an artifact
 SCRATCH = DATA + "/scratch"
+# what is known of files that a person brings, so that each is read once
+DIGESTS = SCRATCH + "/digests.json"
 
 # encoder: the weights that turn images and prompts into features
 ENCODER = DATA + "/encoder/{backbone}.safetensors"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dmn.config import Config
+from dmn.datasets.brought import brought_sha256, own_file
+from dmn.datasets.digests import Digests
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
@@ -165,6 +167,18 @@ class Targets:
         if not self.has_images(dataset):
             return []
         return self.archives(dataset, "archive", tested=True)
+
+    def brought(self, dataset: str, file: str) -> str:
+        """Return the SHA-256 of what a person brings as a file, empty where it is not brought."""
+        entry = self.entries[dataset]
+        if entry.kind == "digits" or file not in entry.files:
+            return ""
+        own = own_file(Path(self.config.download.manual), dataset, entry.files[file])
+        target = Path(fill(paths.ARCHIVE, dataset=dataset, file=file))
+        digests = Digests(Path(paths.DIGESTS))
+        found = brought_sha256(own, target, digests)
+        digests.save()
+        return found
 
     def few_shot(self, dataset: str) -> bool:
         """Say whether shots and validation images of a data set are drawn.

@@ -13,9 +13,11 @@ from pathlib import Path
 from dmn.artifacts import write_json
 from dmn.config import Config, from_argument
 from dmn.datasets import digits
+from dmn.datasets.digests import Digests
 from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry
 from dmn.errors import ConfigError, nearest
+from dmn.pipeline import paths
 from dmn.stages.arguments import add, add_config, add_files
 from dmn.stages.entry import find_entry
 
@@ -33,8 +35,11 @@ def fetch_file(entry: DatasetEntry, name: str, out: Path, config: Config) -> str
         mirror=options.mirror,
         timeout=options.timeout,
         retries=options.retries,
+        digests=Digests(Path(paths.DIGESTS)),
     )
-    return fetch(entry.name, entry.files[name], out, transfer)
+    source = fetch(entry.name, entry.files[name], out, transfer)
+    transfer.digests.save()
+    return source
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
