@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,9 @@ from dmn.datasets.registry import DatasetEntry, load_registry
 from dmn.errors import ConfigError, DataError, FeatureError
 from dmn.pipeline.targets import Targets
 from dmn.stages.splits import draw
+from dmn.studies.table import STUDIES
+from documents import blocks
+from test_mirrors_workflow import workflow
 
 ROOT = Path(__file__).parents[1]
 CLASSES, DIMENSION, VIEWS = 3, 16, 2
@@ -208,20 +208,44 @@ def test_imported_features_go_through_the_workflow_to_an_accuracy(tmp_path: Path
         "fusion": {"grid": [0.1, 1, 10]},
         "download": {"registry": str(write_registry(tmp_path, names))},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml")]
-    done = subprocess.run(
-        [*command, "--cores", "2", "--", "reports/studies/main/rows.csv"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    done = workflow(tmp_path, config, "reports/studies/main/rows.csv")
+    assert done.returncode == 0, done.stdout[-4000:]
     rows = read_rows(tmp_path / "reports/studies/main/rows.csv")
     for dataset in names:
         mine = rows[(rows["dataset"] == dataset) & (rows["metric"] == "accuracy")]
         assert set(mine["setting"]) == {"zero_shot", "training_free", "few_shot"}
         assert mine[mine["component"] == "text"]["value"].min() > 90
     assert not (tmp_path / "data" / "encoder").exists()
+
+
+def documented() -> tuple[dict[str, object], dict[str, object]]:
+    """Return the entry and the configuration that docs/data.md shows."""
+    entry, config = (
+        yaml.safe_load(block.text)
+        for block in blocks("docs/data.md", "yaml")
+        if "my_cache" in block.text
+    )
+    return entry, config
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("few_shot", [True, False])
+def test_the_documented_example_runs_with_the_default_studies(
+    tmp_path: Path, few_shot: bool
+) -> None:
+    entry, config = documented()
+    facts = entry["datasets"]["my_cache"]
+    if not few_shot:
+        facts.pop("training")
+        facts["files"].pop("train.npz")
+    parts = {name: a for name, a in make_features(3).items() if f"{name}.npz" in facts["files"]}
+    write_npz(tmp_path / "data/manual/my_cache", parts)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(entry), encoding="utf-8")
+    done = workflow(tmp_path, config, "reports/all")
+    assert done.returncode == 0, done.stdout[-4000:]
+    studies = {path.name for path in (tmp_path / "reports/studies").iterdir()}
+    assert studies == set(STUDIES) - {"shift"}
+    rows = read_rows(tmp_path / "reports/studies/main/rows.csv")
+    assert ("few_shot" in set(rows["setting"])) == few_shot
+    assert rows["protocol"].str.startswith(f"views={VIEWS} ").all()
