@@ -51,7 +51,7 @@ def test_a_new_stream_order_runs_only_its_own_jobs(copied: Checkout) -> None:
     [
         ("report/page.py", REPORTS),
         ("studies/main.py", {"evaluate": 1, **REPORTS}),
-        ("training.py", {"train_projection": 1, "evaluate": 1, **REPORTS}),
+        ("method/training.py", {"train_projection": 1, "evaluate": 1, **REPORTS}),
     ],
 )
 def test_a_changed_byte_reruns_its_rules_and_those_below(
