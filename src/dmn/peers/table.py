@@ -1,4 +1,4 @@
-"""The table of peers, one line each: key, file below dmn.peers, how it is called, changes."""
+"""The table of peers, one line each: key, file below dmn.peers, name in print, changed options."""
 
 from __future__ import annotations
 
@@ -18,11 +18,29 @@ class Entry:
 
 PEERS = {
     "zero_shot_clip": Entry("image.zero_shot", "zero-shot CLIP"),
+    "mta": Entry("image.mta", "MTA"),
+    "zero": Entry("image.zero", "ZERO"),
     "tda": Entry("online.tda", "TDA"),
+    "bca": Entry("online.bca", "BCA"),
+    "dota": Entry("online.dota", "DOTA"),
+    "ecalp": Entry("online.ecalp", "ECALP"),
+    "freetta": Entry("online.freetta", "FreeTTA"),
+    "onzeta": Entry("online.onzeta", "OnZeta"),
+    "oga": Entry("online.oga", "OGA"),
+    "oga_single": Entry("online.oga", "OGA, image by image", {"batch": 1}),
+    "stata_batches": Entry("batch.stata", "StatA, batches of 64", {"batch": 64}),
+    "stata": Entry("batch.stata", "StatA"),
+    "transclip": Entry("batch.transclip", "TransCLIP"),
+    "zlap": Entry("batch.zlap", "ZLaP"),
+    "transclip_shots": Entry("batch.transclip_shots", "TransCLIP with shots"),
     "tip_adapter": Entry("few_shot.tip_adapter", "Tip-Adapter"),
     "tip_adapter_f": Entry("few_shot.tip_adapter_f", "Tip-Adapter-F"),
+    "ape": Entry("few_shot.ape", "APE"),
+    "gda": Entry("few_shot.gda", "GDA"),
+    "zlap_inductive": Entry("few_shot.zlap_inductive", "ZLaP, inductive"),
     "nearest_class_mean": Entry("few_shot.nearest_mean", "nearest class mean"),
     "linear_probe": Entry("few_shot.linear_probe", "linear probe"),
+    "clap": Entry("few_shot.clap", "CLAP"),
 }
 
 
