@@ -42,6 +42,15 @@ PEERS = {
     "linear_probe": Entry("few_shot.linear_probe", "linear probe"),
     "clap": Entry("few_shot.clap", "CLAP"),
 }
+# the others cost more than the rest of a small run: name them in `studies.peers.methods`
+BY_DEFAULT = (
+    "zero_shot_clip",
+    "tda",
+    "tip_adapter",
+    "tip_adapter_f",
+    "nearest_class_mean",
+    "linear_probe",
+)
 
 
 def module_name(key: str) -> str:

@@ -15,7 +15,7 @@ from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, Study
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.selection import oracle
-from dmn.peers.table import PEERS, module_name
+from dmn.peers.table import BY_DEFAULT, module_name
 from dmn.report.comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Options(StudyOptions):
         [], description="Python files with methods of your own (docs/extending.md), run as well"
     )
     methods: list[str] = Field(
-        list(PEERS), validate_default=True, description="peers of the table that are run"
+        [*BY_DEFAULT], validate_default=True, description="peers of the table that are run"
     )
     options: dict[str, dict[str, Any]] = Field(
         {}, description="changes to the options of a method, by its name"
