@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.contract import Report, StudyOptions
-from dmn.evaluation.statistics import paired, summarise
+from dmn.evaluation.summaries import paired, summarise
 from dmn.report import figures, tables
 from dmn.report.page import RunFacts, write_page
 from dmn.report.summary import Summary

@@ -13,13 +13,13 @@ import pytest
 from awkward_images import grey_pixels, png16, saved, turned
 from dmn.cli import main
 from dmn.datasets.archives.listing import files_below
-from dmn.datasets.download import Transfer, fetch_dataset
+from dmn.datasets.download import Transfer
 from dmn.datasets.images import open_images, read_split
 from dmn.datasets.registry import load_registry
 from dmn.pipeline.configuration import load_run
 from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml
-from mirror import picture
+from mirror import fetch_dataset, picture
 
 BIRDS = {"ant hill": 20, "café": 21, "猫": 22}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import replace
 from io import StringIO
 
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 from dmn.config import load
+from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Cell, StudyData, stream_order
+from dmn.report.words import EFFECT, INFLUENCE, RIVALRY
 from dmn.studies import order as order_study
 from dmn.studies import sensitivity
 from dmn.studies.table import STUDIES
@@ -86,7 +89,9 @@ def reported(measured):
 
     def report(name):
         if name not in done:
-            done[name] = importlib.import_module(f"dmn.studies.{name}").report(*measured(name))
+            rows, samples, options = measured(name)
+            module = importlib.import_module(f"dmn.studies.{name}")
+            done[name] = module.report(attach(rows, samples), samples, options)
         return done[name]
 
     return report
@@ -114,6 +119,31 @@ def test_a_study_reports_what_it_declares(reported, name):
     assert all(len(table) for table in report.tables.values())
     assert report.findings
     assert all(f.endswith(".") and "nan" not in f for f in report.findings)
+
+
+JUDGED = {
+    phrase
+    for phrases in (EFFECT, RIVALRY, INFLUENCE)
+    for word, phrase in phrases.items()
+    if word != "unjudged"
+} | {"the best", "the most", "is clearly"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_finding_has_an_interval_or_says_that_it_has_none(reported, name):
+    for sentence in reported(name).findings:
+        assert "95% interval" in sentence or "no interval" in sentence, sentence
+        if "95% interval" in sentence:
+            assert re.search(r" over (\d+ to )?\d+ (splits?|orders?|images?|classes)", sentence)
+        if any(phrase in sentence for phrase in JUDGED):
+            assert "95% interval" in sentence, sentence
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_accuracy_in_a_table_is_over_images_too(measured, reported, name):
+    for table in reported(name).tables.values():
+        if "n_images" in table and "class_name" not in table:
+            assert (table["n_images"] > 0).all()
 
 
 @pytest.mark.parametrize("name", STUDIES)

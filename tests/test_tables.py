@@ -52,7 +52,7 @@ def test_mean_and_bounds_become_one_column() -> None:
 def test_the_note_says_what_all_rows_share_and_what_the_interval_is_over() -> None:
     note = tables.printed(tables.describe(frame(), "Main.", best="max")).note
     assert "data set: digits." in note
-    assert "95% interval over splits (3 splits x 10 orders)" in note
+    assert "95% interval over 3 splits]" in note
     assert "not counting the oracle" in note
 
 

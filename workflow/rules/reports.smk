@@ -38,7 +38,7 @@ for study in CONFIG.studies:
             f"benchmarks/reports/{study}.tsv"
         params:
             study=study,
-            options=TARGETS.options(study),
+            options=TARGETS.report_options(study),
         message:
             "Write the report {params.study}"
         shell:

@@ -135,6 +135,14 @@ class Fusion(Strict):
     )
 
 
+class Reports(Strict):
+    """How reports are worded (docs/statistics.md)."""
+
+    smallest_difference: float = Field(
+        0.5, ge=0, description="points; smaller differences are never named a gain or a loss"
+    )
+
+
 class Corruptions(Strict):
     """Distribution shifts made from the test images."""
 
@@ -184,3 +192,4 @@ class Config(Strict):
     fusion: Fusion = Fusion()
     corruptions: Corruptions = Corruptions()
     numerics: Numerics = Numerics()
+    reports: Reports = Reports()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from dmn.randomness import generator
 from dmn.schema import Strict
@@ -42,6 +43,10 @@ TRAINING = ("training", "model.beta", "model.position")
 
 class StudyOptions(Strict):
     """Base of the options of a study."""
+
+    smallest_difference: float = Field(
+        0.5, ge=0, description="as reports.smallest_difference, which it takes the place of"
+    )
 
 
 @dataclass(frozen=True)

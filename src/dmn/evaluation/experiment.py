@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.config import Config
-from dmn.evaluation import selection
+from dmn.evaluation import answers, selection
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
 from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
@@ -123,29 +123,46 @@ class Run:
         return {"order_seed": self.order_seed} | self.cell.keys() | named | others
 
     def accuracy_rows(self, rows: np.ndarray | None = None, **others: Any) -> list[dict[str, Any]]:
-        """Return accuracy in percent for each kind, on all of the part or on some `rows`."""
+        """Return accuracy in percent for each kind, on all of the part or on some `rows`.
+
+        Beside it the answers, and which images they are of where it is some: see `answers`.
+        """
         found = []
+        asked = None if rows is None else answers.packed(self._chosen(rows))
         for kind in self.kinds():
             right = self.right(*kind)
-            right = right if rows is None else right[rows]
-            value = 100 * int(right.sum()) / len(right)
-            measured = {"metric": "accuracy", "value": value, "n": len(right)}
-            found.append(self.keys(kind, **others) | measured)
+            own = right if rows is None else right[rows]
+            value = 100 * int(own.sum()) / len(own)
+            measured = {"metric": "accuracy", "value": value, "n": len(own)}
+            kept = {answers.RIGHT: answers.packed(right), answers.ASKED: asked}
+            found.append(self.keys(kind, **others) | measured | kept)
         return found
+
+    def _chosen(self, rows: np.ndarray) -> np.ndarray:
+        chosen = np.zeros(len(self.labels), dtype=bool)
+        chosen[rows] = True
+        return chosen
 
     def course_rows(self, checkpoints: int, **others: Any) -> list[dict[str, Any]]:
         """Return accuracy up to, and between, evenly spaced points of the stream (`seen`)."""
         found = []
         ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
+        windows = [
+            (metric, first, end, answers.packed(self._chosen(self.order[first:end])))
+            for start, end in pairwise(ends.tolist())
+            for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start))
+        ]
         for kind in self.kinds():
             if kind[1] == "oracle":
                 continue
-            total = np.concatenate([[0], self.right(*kind)[self.order].cumsum()])
-            for start, end in pairwise(ends.tolist()):
-                for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start)):
-                    value = 100 * int(total[end] - total[first]) / (end - first)
-                    measured = {"metric": metric, "value": value, "n": end - first}
-                    found.append(self.keys(kind, seen=end, **others) | measured)
+            right = self.right(*kind)
+            total = np.concatenate([[0], right[self.order].cumsum()])
+            bits = answers.packed(right)
+            for metric, first, end, asked in windows:
+                value = 100 * int(total[end] - total[first]) / (end - first)
+                measured = {"metric": metric, "value": value, "n": end - first}
+                kept = {answers.RIGHT: bits, answers.ASKED: asked}
+                found.append(self.keys(kind, seen=end, **others) | measured | kept)
         return found
 
     def weight_rows(self, **others: Any) -> list[dict[str, Any]]:

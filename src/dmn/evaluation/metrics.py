@@ -66,8 +66,7 @@ def normalised(scores: np.ndarray) -> np.ndarray:
 def reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Return equal-width bins (a, b] of the largest normalised probability."""
     confidence, correct = _confidence(scores, labels)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    return _binned(np.linspace(0, 1, bins + 1), place, confidence, correct)
+    return _binned(np.linspace(0, 1, bins + 1), _bin(confidence, bins), confidence, correct)
 
 
 def adaptive_reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
@@ -96,19 +95,37 @@ def adaptive_ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> fl
     return calibration_error(adaptive_reliability(scores, labels, bins))
 
 
+def gaps(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Return what each sample adds to `ece`, [N]: right less confidence, signed as in its bin.
+
+    Its mean is the expected calibration error.
+    """
+    confidence, correct = _confidence(scores, labels)
+    diagram = reliability(scores, labels, bins)
+    signs = np.sign(diagram.accuracy - diagram.confidence)
+    return np.asarray((correct - confidence) * signs[_bin(confidence, bins)])
+
+
 def nll(scores: np.ndarray, labels: np.ndarray, floor: float = FLOOR) -> float:
     """Return the mean of -log p of the label, in nats; p is normalised and at least `floor`."""
+    return math.fsum(nlls(scores, labels, floor)) / len(labels)
+
+
+def nlls(scores: np.ndarray, labels: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+    """Return what each sample adds to `nll`, [N]."""
     scores, labels = _checked(scores, labels)
     own = normalised(scores)[np.arange(len(labels)), labels]
-    return -math.fsum(np.log(np.maximum(own, floor))) / len(labels)
+    return -np.log(np.maximum(own, floor))
 
 
 def brier(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean squared distance, summed over classes, from p to the one-hot label."""
-    scores, labels = _checked(scores, labels)
-    distance = normalised(scores)
-    distance[np.arange(len(labels)), labels] -= 1
-    return math.fsum((distance**2).ravel()) / len(labels)
+    return math.fsum(_distances(scores, labels).ravel()) / len(labels)
+
+
+def briers(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return what each sample adds to `brier`, [N]."""
+    return np.asarray(_distances(scores, labels).sum(axis=1))
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -142,6 +159,18 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
         bad = int(labels.min() if labels.min() < 0 else labels.max())
         raise FeatureError(f"label {bad} is outside the {scores.shape[1]} classes of the scores")
     return scores, labels
+
+
+def _distances(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return squared distances [N, C] to the one-hot labels."""
+    scores, labels = _checked(scores, labels)
+    distance = normalised(scores)
+    distance[np.arange(len(labels)), labels] -= 1
+    return np.asarray(distance**2)
+
+
+def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def _confidence(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ def run(
     import pandas as pd
 
     from dmn.evaluation.experiment import Experiment, study_cells
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
 
     rows = []
     for cell in study_cells(data, config):

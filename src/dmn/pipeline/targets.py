@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dmn.config import Config
+from dmn.config.model import Reports
 from dmn.datasets.brought import brought_sha256, own_file
 from dmn.datasets.digests import Digests
 from dmn.datasets.registry import (
@@ -89,9 +90,15 @@ class Targets:
         return _json(identity(self.entries[dataset].files[file]))
 
     def options(self, study: str) -> str:
-        """Return all options of a study as JSON text."""
+        """Return the options that a study is measured with as JSON text."""
         options = study_options(study, self.config.studies[study])
-        return _json(options.model_dump(mode="json"))
+        # how differences are named changes no measurement
+        return _json(options.model_dump(mode="json", exclude=set(Reports.model_fields)))
+
+    def report_options(self, study: str) -> str:
+        """Return all options of a study as JSON text, `reports` standing in for its own."""
+        changes = self.config.reports.model_dump() | self.config.studies[study]
+        return _json(study_options(study, changes).model_dump(mode="json"))
 
     def needs(self, study: str) -> frozenset[str]:
         """Return what a study is given beside features and memories."""

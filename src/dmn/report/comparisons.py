@@ -1,10 +1,9 @@
-"""Paired differences by name, and numbers said in words: what the studies' reports share."""
+"""Paired differences by name, and which rows of a table are meant: what all studies share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +38,16 @@ TEXT, DYNAMIC = kind("text"), kind("dynamic")
 
 
 def gains(
-    rows: pd.DataFrame, keys: Sequence[str], kinds: Sequence[tuple[str, str]] = KINDS[1:]
+    rows: pd.DataFrame,
+    keys: Sequence[str],
+    kinds: Sequence[tuple[str, str]] = KINDS[1:],
+    among: int = 1,
 ) -> pd.DataFrame:
     """Return paired differences to text alone, with columns component and weights."""
     import pandas as pd
 
     found = [
-        differences(rows, keys, [("", kind(*names), TEXT)]).assign(**kind(*names))
+        differences(rows, keys, [("", kind(*names), TEXT)], among).assign(**kind(*names))
         for names in kinds
         if _groups(rows, keys, kind(*names))
     ]
@@ -56,15 +58,19 @@ def gains(
 
 
 def differences(
-    rows: pd.DataFrame, keys: Sequence[str], comparisons: Sequence[Comparison]
+    rows: pd.DataFrame,
+    keys: Sequence[str],
+    comparisons: Sequence[Comparison],
+    among: int = 1,
 ) -> pd.DataFrame:
     """Return `paired` of each (name, treatment, control), where both sides were measured.
 
     A data set without validation images, say, has no row of a comparison with their weights.
+    A p-value is corrected for the choice `among` so many.
     """
     import pandas as pd
 
-    from dmn.evaluation.statistics import paired
+    from dmn.evaluation.summaries import paired
 
     found = []
     for name, treatment, control in comparisons:
@@ -74,7 +80,8 @@ def differences(
         kept = rows[[names in both for names in _index(rows, keys)]]
         # in the order of the rows, whatever the order that the pairs were found in
         places = kept[list(keys)].drop_duplicates()
-        table = places.merge(paired(kept, keys, treatment, control), on=list(keys), how="left")
+        pairs = paired(kept, keys, treatment, control, comparisons=among)
+        table = places.merge(pairs, on=list(keys), how="left")
         table.insert(len(keys), "comparison", name)
         found.append(table)
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
@@ -91,57 +98,6 @@ def only(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     for column, content in wanted.items():
         table = table[table[column] == content]
     return table
-
-
-def said(row: Any, unit: str = "%", signed: bool = False, digits: int = 1) -> str:
-    """Return a mean with its interval and what it is over.
-
-    >>> said({"mean": 1.25, "low": 0.5, "high": 2.0, "over": "splits", "n_splits": 3}, signed=True)
-    '+1.2% (95% interval +0.5 to +2.0, over 3 splits)'
-    """
-    form = f"{{:{'+' if signed else ''}.{digits}f}}"
-    mean = form.format(row["mean"]) + unit
-    if math.isnan(row["low"]):
-        return f"{mean} (no interval: nothing varies)"
-    over = f"over {row['n_' + row['over']]} {row['over']}"
-    low, high = form.format(row["low"]), form.format(row["high"])
-    return f"{mean} (95% interval {low} to {high}, {over})"
-
-
-def verdict(row: Any, gain: str = "helps", loss: str = "hurts") -> str:
-    """Return what a difference with its interval shows: a gain, a loss, or neither."""
-    if row["mean"] == 0 or row["low"] <= 0 <= row["high"]:
-        return "makes no clear difference"
-    return gain if row["mean"] > 0 else loss
-
-
-def best(table: pd.DataFrame) -> Any:
-    """Return the row of the largest mean, the first of equals."""
-    return table.iloc[int(table["mean"].to_numpy().argmax())]
-
-
-def worst(table: pd.DataFrame) -> Any:
-    """Return the row of the least mean, the first of equals."""
-    return table.iloc[int(table["mean"].to_numpy().argmin())]
-
-
-def tally(rows: Sequence[Mapping[Any, Any]], name: str) -> str:
-    """Return in words where differences are gains, where losses, and where neither.
-
-    >>> tally([{"at": "noise", "mean": 2.0, "low": 1.0, "high": 3.0}], "at")
-    'helps in 1 of 1 (noise)'
-    """
-    parts = []
-    for word in ("helps", "hurts", "makes no clear difference"):
-        found = [str(row[name]) for row in rows if verdict(row) == word]
-        if found:
-            parts.append(f"{word} in {len(found)} of {len(rows)} ({', '.join(found)})")
-    return "; ".join(parts)
-
-
-def where(row: Any) -> str:
-    """Return data set and backbone of a row in words."""
-    return f"{row['dataset']} ({row['backbone']})"
 
 
 def in_order(table: pd.DataFrame, keys: Sequence[str] = CELL) -> pd.DataFrame:
@@ -162,23 +118,74 @@ def _index(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Any, ...]]:
     return list(table[list(keys)].itertuples(index=False, name=None))
 
 
-def text_words(row: Any) -> str:
-    """Return what a row's text prediction is; the projections of few-shot train it too."""
-    return "its trained text classifier" if row["setting"] == "few_shot" else "text alone"
-
-
 def with_most_shots(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each data set and setting that have the most shots."""
     most = table.groupby([*PLACE, "setting"], sort=False)["shots"].transform("max")
     return table[table["shots"] == most]
 
 
-def cell_words(row: Any) -> str:
-    """Return setting and shots of a row in words.
+class Leader(NamedTuple):
+    """The level of a column with the best mean, and its lead over each other level, paired.
 
-    >>> cell_words({"setting": "training_free", "shots": 16})
-    'training-free with 16 shots'
+    `rivals` are rows of `paired` with their level, the closest first; a lead is positive, for
+    errors too.
     """
-    name = str(row["setting"]).replace("_", "-")
-    shots = int(row["shots"])
-    return f"{name} with {shots} shot{'s' if shots != 1 else ''}" if shots else name
+
+    level: Any
+    row: dict[Any, Any]
+    rivals: list[dict[Any, Any]]
+
+
+def leader(rows: pd.DataFrame, column: str, largest: bool = True) -> Leader:
+    """Return the leading level of `column` in the rows of one method in one place."""
+    from dmn.evaluation.summaries import paired, summarise
+
+    table = summarise(rows, [column])
+    means = table["mean"].to_numpy()
+    top = table.iloc[int(means.argmax() if largest else means.argmin())].to_dict()
+    rivals = []
+    for level in table[column]:
+        if level != top[column]:
+            sides = ({column: top[column]}, {column: level})
+            better, other = sides if largest else sides[::-1]
+            row = paired(rows, [], better, other).iloc[0].to_dict()
+            rivals.append(row | {"level": level})
+    return Leader(top[column], top, sorted(rivals, key=lambda row: row["mean"]))
+
+
+class Span(NamedTuple):
+    """The levels of a column with the largest and the least mean, and their paired difference.
+
+    The difference was chosen among so many `comparisons`, for which its p-value is corrected.
+    """
+
+    high: Any
+    low: Any
+    row: dict[Any, Any]
+    comparisons: int
+
+
+def span(rows: pd.DataFrame, column: str) -> Span | None:
+    """Return how far a column moves the mean of the rows of one method; None for one level."""
+    from dmn.evaluation.summaries import paired, summarise
+
+    table = summarise(rows, [column])
+    means = table["mean"].to_numpy()
+    high, low = (table[column].iloc[int(at)] for at in (means.argmax(), means.argmin()))
+    pairs = len(table) * (len(table) - 1) // 2
+    if not pairs:
+        return None
+    if high == low:
+        high = table[column].iloc[1]
+    row = paired(rows, [], {column: high}, {column: low}, comparisons=pairs).iloc[0].to_dict()
+    return Span(high, low, row, pairs)
+
+
+def best(table: pd.DataFrame) -> Any:
+    """Return the row of the largest mean, the first of equals."""
+    return table.iloc[int(table["mean"].to_numpy().argmax())]
+
+
+def worst(table: pd.DataFrame) -> Any:
+    """Return the row of the least mean, the first of equals."""
+    return table.iloc[int(table["mean"].to_numpy().argmin())]

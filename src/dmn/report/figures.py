@@ -1,6 +1,6 @@
 """The forms that all studies draw: lines, dots and bars with intervals, points, and more.
 
-Each takes tidy rows (mean, low, high, as `summarise` of dmn.evaluation.statistics gives them; NaN
+Each takes tidy rows (mean, low, high, as `summarise` of dmn.evaluation.summaries gives them; NaN
 bounds mean no interval) and returns a `Plot`. Several data sets or backbones become small
 multiples: `panels`.
 """

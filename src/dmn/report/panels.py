@@ -9,7 +9,7 @@ import numpy as np
 
 from dmn.errors import ArtifactError
 from dmn.report.style import COLUMN, PAGE, Plot, new_figure
-from dmn.report.words import in_figure
+from dmn.report.words import in_figure, uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,8 +111,12 @@ def finish(
     caption: str,
     measure: str,
     table: str | None,
+    intervals: str = "95% intervals",
 ) -> Plot:
-    """Attach caption, numbers and table; the alternative text says the range of the means."""
+    """Attach caption, numbers and table; the alternative text says the range of the means.
+
+    The caption says over what the intervals are; `intervals` is what it calls them.
+    """
     numbers = (
         "mean",
         "low",
@@ -121,12 +125,17 @@ def finish(
         "accuracy",
         "share",
         "over",
+        "held",
         "n_splits",
         "n_orders",
+        "n_trainings",
+        "n_images",
     )
     wanted = [c for c in dict.fromkeys([*keys, *numbers]) if c in rows]
     plot.data = rows[wanted].reset_index(drop=True)
-    plot.caption, plot.table = caption, table
+    varied = uncertainty(rows)
+    plot.caption = f"{caption} {intervals} {varied}." if varied else caption
+    plot.table = table
     means = rows[next(c for c in ("mean", "accuracy", *wanted[::-1]) if c in rows)].astype(float)
     plot.alt = f"{caption} {measure}: from {means.min():.1f} to {means.max():.1f}."
     return plot

@@ -77,7 +77,8 @@ def heatmap(
     bar.outline.set_visible(False)
     bar.set_label(value_label)
     axis_labels(plot, axes, column_label or words(column), row_label or words(row))
-    return finish(plot, rows, [*panels, row, column], caption, value_label, table)
+    keys = [*panels, row, column]
+    return finish(plot, rows, keys, caption, value_label, table, "Means; 95% intervals")
 
 
 def reliability(

@@ -108,7 +108,7 @@ def beside_the_paper(rows: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report.tables import describe
 
     accuracy = rows[rows["metric"] == "accuracy"]
@@ -146,6 +146,6 @@ def closeness(table: pd.DataFrame) -> list[str]:
             f"Beside the published numbers, {component}: {len(part)} cells of the same protocol, "
             f"{distance.mean():.2f} points away in the mean, at most {distance.max():.2f} "
             f"({furthest['dataset']}, {furthest['backbone']}, {furthest['setting']}, "
-            f"{furthest['shots']} shots)."
+            f"{furthest['shots']} shots); there is no interval, as the published numbers have none."
         )
     return sentences

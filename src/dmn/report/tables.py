@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dmn.artifacts import write_rows, write_text
 from dmn.errors import ArtifactError
 from dmn.report.summary import Cell, Column, Table
-from dmn.report.words import words
+from dmn.report.words import uncertainty, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Best = Literal["max", "min"]
 TRIPLE = ("mean", "low", "high")
 NAMES = ("class", "class_name", "id", "level")  # columns of names as the data has them
-COUNTS = ("n_splits", "n_orders", "n_trainings", "over")
+UNCERTAINTY = ("error", "p", "n_splits", "n_orders", "n_trainings", "n_images", "over", "held")
 CONTEXT = ("study", "dataset", "backbone", "metric")  # said once where it is the same in all rows
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -96,7 +96,7 @@ def printed(frame: pd.DataFrame, name: str = "table") -> Table:
     measures = _measures(described)
     hidden = {f"{stem}{part}" for stem in measures for part in TRIPLE} | set(how["hide"])
     same = [c for c in CONTEXT if c in described and described[c].nunique(dropna=False) == 1]
-    hidden |= {*COUNTS, *same} - {how["spread"]}
+    hidden |= {*UNCERTAINTY, *same} - {how["spread"]}
     shown = [c for c in described.columns if c not in hidden]
     rows = _cells(described, shown, measures, how)
     heads = _heads(shown, measures, how)
@@ -117,24 +117,10 @@ def _note(frame: pd.DataFrame, same: list[str], intervals: bool, how: dict[str, 
     if same and len(frame):
         parts.append(", ".join(f"{words(c)}: {words(frame[c].iloc[0])}" for c in same) + ".")
     if intervals:
-        parts.append(f"Mean [95% interval{_over(frame)}].")
+        parts.append(f"Mean [95% interval {uncertainty(frame)}".rstrip() + "].")
     if how["best"]:
         parts.append("Bold: best, not counting the oracle.")
     return " ".join(parts)
-
-
-def _over(frame: pd.DataFrame) -> str:
-    """Return over which seeds the intervals are, and how many there were."""
-    if "over" not in frame:
-        return ""
-    seen = frame.loc[frame["over"] != "nothing"].drop_duplicates([c for c in COUNTS if c in frame])
-    texts = []
-    for record in seen.to_dict("records"):
-        counts = [f"{record[c]} {words(c)}" for c in COUNTS[:3] if record.get(c, 1) > 1]
-        texts.append(f"{record['over']} ({' x '.join(counts)})")
-    texts = list(dict.fromkeys(texts))
-    more = "; others in the CSV" if len(texts) > 3 else ""
-    return f" over {', or over '.join(texts[:3])}{more}" if texts else ""
 
 
 def _heads(shown: list[Any], measures: list[str], how: dict[str, Any]) -> list[Column]:

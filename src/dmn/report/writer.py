@@ -11,6 +11,7 @@ import numpy as np
 
 from dmn.artifacts import sha256, write_rows
 from dmn.errors import ArtifactError
+from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Report, StudyOptions
 from dmn.report import style, tables
 from dmn.report.panels import nothing
@@ -40,7 +41,7 @@ def write_study_report(
     """
     folder = Path(folder)
     study = module.__name__.rpartition(".")[2]
-    report: Report = module.report(rows, dict(samples), options)
+    report: Report = module.report(attach(rows, samples), dict(samples), options)
     _check_names(study, "TABLES", module.TABLES, report.tables)
     _check_names(study, "FIGURES", module.FIGURES, report.figures)
     table_of_rows = folder / "rows.csv"

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
     PLACE,
     TEXT,
-    cell_words,
     differences,
     kind,
     only,
-    said,
-    verdict,
-    where,
     with_most_shots,
 )
+from dmn.report.words import cell_words, said, verdict, where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +57,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Fuse text with no, one and both memories; then take away one choice at a time."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, study_cells
 
     rows: list[dict[str, Any]] = []
@@ -76,7 +72,7 @@ def measure(
             changed = Experiment(data, config, cell, **VARIANTS[name])
             for run in changed.runs(used):
                 rows += run.accuracy_rows(variant=name, memories=ALL)
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def _variants(cell: Cell) -> list[str]:
@@ -152,14 +148,14 @@ def report(
             unit="points",
         ),
     }
-    return Report(tables, drawn, _findings(rows, choices))
+    return Report(tables, drawn, _findings(rows, choices, options.smallest_difference))
 
 
 def _memories(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies of the fusions; `none` is text alone, whatever the weights."""
     import pandas as pd
 
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
 
     full = only(rows, variant=FULL)
     fused = only(full, component="fused")
@@ -190,7 +186,7 @@ def _choices(rows: pd.DataFrame) -> pd.DataFrame:
     return table[[*first, *(c for c in table.columns if c not in first)]]
 
 
-def _findings(rows: pd.DataFrame, choices: pd.DataFrame) -> list[str]:
+def _findings(rows: pd.DataFrame, choices: pd.DataFrame, least: float) -> list[str]:
     fused = only(rows, variant=FULL, component="fused", weights="validation")
     fused = with_most_shots(fused[fused["shots"] > 0])
     pairs = [(one, {"memories": ALL}, {"memories": one}) for one in ("dynamic only", "static only")]
@@ -200,12 +196,12 @@ def _findings(rows: pd.DataFrame, choices: pd.DataFrame) -> list[str]:
             other = "static" if row["comparison"] == "dynamic only" else "dynamic"
             sentences.append(
                 f"{where(row)}, {cell_words(row)}: adding the {other} memory to text and the other "
-                f"memory {verdict(row)}, {said(row, ' points', signed=True)}."
+                f"memory {verdict(row, least)}, {said(row, ' points', signed=True)}."
             )
     dynamic = with_most_shots(only(choices, **DYNAMIC))
     for row in dynamic.to_dict("records"):
         sentences.append(
-            f"{where(row)}, {cell_words(row)}: {row['variant']} {verdict(row)} for the dynamic "
-            f"memory, {said(row, ' points', signed=True)}."
+            f"{where(row)}, {cell_words(row)}: {row['variant']} {verdict(row, least)} for the "
+            f"dynamic memory, {said(row, ' points', signed=True)}."
         )
     return sentences

@@ -9,11 +9,15 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import SPREAD, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
-from dmn.report.comparisons import CELL, PLACE, best, cell_words, in_order, said, where, worst
+from dmn.report.comparisons import CELL, PLACE, in_order, leader, span
+from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dmn.evaluation.experiment import Kind, Run
 
 TITLE = "Calibration"
 QUESTION = "How far can the probabilities of each component be trusted?"
@@ -34,8 +38,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Measure ECE, NLL, Brier score and reliability in the largest cell of each setting."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, largest, study_cells
 
     found = list(study_cells(data, config))
@@ -44,13 +46,28 @@ def measure(
         cell = largest(found, setting)
         if cell is None:
             continue
-        for run in Experiment(data, config, cell).runs(order_seeds[: options.max_orders]):
-            for kind in run.kinds():
-                rows += _rows(run, kind, options.bins)
-    return Measurement(pd.DataFrame(rows))
+        runs = Experiment(data, config, cell).runs(order_seeds[: options.max_orders])
+        spread = {kind: _spread(runs, kind, options.bins) for kind in runs[0].kinds()}
+        for run in runs:
+            for kind, by_metric in spread.items():
+                own = _rows(run, kind, options.bins)
+                rows += [row | {SPREAD: by_metric.get(row["metric"])} for row in own]
+    return pack(rows, len(data.test))
 
 
-def _rows(run: Any, kind: tuple[str, str], bins: int) -> list[dict[str, Any]]:
+def _spread(runs: Sequence[Run], kind: Kind, bins: int) -> dict[str, np.ndarray]:
+    """Return what each image adds to a measure, [N], in the mean of the runs."""
+    from dmn.evaluation import metrics
+
+    labels, scores = runs[0].labels, [run.scores(*kind) for run in runs]
+    return {
+        "ece": np.mean([metrics.gaps(p, labels, bins) for p in scores], axis=0),
+        "nll": np.mean([metrics.nlls(p, labels) for p in scores], axis=0),
+        "brier": np.mean([metrics.briers(p, labels) for p in scores], axis=0),
+    }
+
+
+def _rows(run: Run, kind: Kind, bins: int) -> list[dict[str, Any]]:
     from dmn.evaluation import metrics
 
     scores, labels = run.scores(*kind), run.labels
@@ -82,7 +99,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate the calibration measures and draw reliability diagrams."""
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
 
@@ -115,7 +132,9 @@ def report(
         within=[*CELL, "metric"],
         decimals=3,
     )
-    return Report({"calibration": printed}, drawn, _findings(error))
+    return Report(
+        {"calibration": printed}, drawn, _findings(rows, options.smallest_difference / 100)
+    )
 
 
 def _bins(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -139,18 +158,24 @@ def _drawn(bins: pd.DataFrame) -> pd.DataFrame:
     return bins[~again & bins["weights"].isin(["none", "validation"])]
 
 
-def _findings(error: pd.DataFrame) -> list[str]:
+def _findings(rows: pd.DataFrame, least: float) -> list[str]:
+    error = rows[(rows["metric"] == "ece") & (rows["weights"] != "oracle")]
+    kinds = zip(error["component"], error["weights"], strict=True)
+    named = error.assign(kind=[_named(*kind) for kind in kinds])
     sentences = []
-    for names, part in error.groupby(CELL, sort=False):
+    for names, part in named.groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
-        low, high = worst(part), best(part)
-        sentences.append(
-            f"{where(place)}, {cell_words(place)}: best calibrated is {_named(low)}, ECE "
-            f"{said(low, '', digits=3)}; worst is {_named(high)}, {said(high, '', digits=3)}."
-        )
+        begin = f"{where(place)}, {cell_words(place)}"
+        found = leading(leader(part, "kind", largest=False), least, "the best calibrated", "", 3)
+        sentences.append(f"{begin}: by the expected calibration error, {found}.")
+        if far := span(part, "kind"):
+            sentences.append(
+                f"{begin}: the component {verdict(far.row, least, INFLUENCE)} to the expected "
+                f"calibration error: from {far.low}, the lowest, to {far.high}, the highest, "
+                f"{said(far.row, '', True, 3, far.comparisons)}."
+            )
     return sentences
 
 
-def _named(row: Any) -> str:
-    weights = "" if row["weights"] == "none" else f" with {row['weights']} weights"
-    return f"{row['component']}{weights}"
+def _named(component: str, weights: str) -> str:
+    return component if weights == "none" else f"{component} with {weights} weights"

@@ -12,20 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
-from dmn.report.comparisons import (
-    CELL,
-    DYNAMIC,
-    LEADING,
-    PLACE,
-    cell_words,
-    gains,
-    only,
-    said,
-    verdict,
-    where,
-    worst,
-)
+from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only, worst
+from dmn.report.words import cell_words, said, tally, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +31,6 @@ TABLES = ("classes", "confusions", "poison", "cold_start")
 FIGURES = ("purity_along_stream", "gain_by_class", "gain_along_stream", "turned_samples")
 POISON = ("first_wrong_entry", "wrong_entries", "wrong_share_of_slot_time")
 MOST = 10  # confusions listed
-SHOWN = 8  # classes named at each end
 
 
 class Options(StudyOptions):
@@ -56,8 +45,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Trace the memory's contents along the stream and compare answers with text alone."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, cell_name
 
     rows: list[dict[str, Any]] = []
@@ -77,7 +64,7 @@ def measure(
         answers = np.stack([run.answers("dynamic") for run in runs])
         samples[f"{name}/dynamic"] = answers.astype(np.int16)
         samples |= _pictures(data, cell, samples, options.pictures)
-    return Measurement(pd.DataFrame(rows), samples)
+    return pack(rows, len(data.test), samples)
 
 
 def _cells(data: StudyData, config: Config) -> list[Cell]:
@@ -148,16 +135,16 @@ def _poison(run: Run, schedule: Schedule, names: Sequence[str]) -> list[dict[str
 
 def _by_class(run: Run, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
+    classes = [(name, run.labels == c) for c, name in enumerate(names)]
+    images = [(name, own, packed(own)) for name, own in classes if own.any()]
     for kind in run.kinds():
         right = run.right(*kind)
-        for c, name in enumerate(names):
-            own = run.labels == c
-            if own.any():
-                value = 100 * int(right[own].sum()) / int(own.sum())
-                keys = run.keys(kind, seen=len(own), class_name=name)
-                rows.append(
-                    keys | {"metric": "class_accuracy", "value": value, "n": int(own.sum())}
-                )
+        bits = packed(right)
+        for name, own, asked in images:
+            value = 100 * int(right[own].sum()) / int(own.sum())
+            measured = {"metric": "class_accuracy", "value": value, "n": int(own.sum())}
+            keys = run.keys(kind, seen=len(own), class_name=name)
+            rows.append(keys | measured | {RIGHT: bits, ASKED: asked})
     return rows
 
 
@@ -190,7 +177,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report.failures import failure_figures
     from dmn.report.tables import describe
 
@@ -224,7 +211,7 @@ def report(
             unit="points",
         ),
     }
-    found = _findings(classes, confusions, poison, start)
+    found = _findings(classes, confusions, poison, start, options.smallest_difference)
     return Report(tables, failure_figures(rows, samples, purity, classes), found)
 
 
@@ -287,41 +274,54 @@ def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _findings(
-    classes: pd.DataFrame, confusions: Any, poison: pd.DataFrame, start: pd.DataFrame
+    classes: pd.DataFrame,
+    confusions: pd.DataFrame,
+    poison: pd.DataFrame,
+    start: pd.DataFrame,
+    least: float,
 ) -> list[str]:
     sentences = []
     for names, part in only(classes, **DYNAMIC).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}: against text alone, the dynamic memory"
-        for word, chosen in (
-            ("loses on", part[part["high"] < 0].sort_values("mean", kind="stable")),
-            ("gains on", part[part["low"] > 0].sort_values("mean", ascending=False, kind="stable")),
-        ):
-            listed = ", ".join(
-                f"{row['class_name']} ({row['mean']:+.1f} points)"
-                for row in chosen.head(SHOWN).to_dict("records")
-            )
-            more = f" and {len(chosen) - SHOWN} more" if len(chosen) > SHOWN else ""
-            sentences.append(f"{begin} clearly {word} {listed or 'no class'}{more}.")
+        found = tally(part.to_dict("records"), "class_name", least)
+        sentences.append(f"{begin} by class {found}.")
+        sentences.append(f"{begin} gains {_over_classes(part)}.")
         moved = confusions[(confusions[CELL] == list(names)).all(axis=1)]
         if len(moved):
-            row = moved.iloc[0]
-            direction = "more" if row["more_images"] > 0 else "fewer"
+            most = moved.iloc[0]
+            direction = "more" if most["more_images"] > 0 else "fewer"
             sentences.append(
-                f"{begin} answers {row['answered']} for {abs(row['more_images']):.1f} {direction} "
-                f"images of {row['class_name']}, the confusion that moved most."
+                f"{begin} answers {most['answered']} for {abs(most['more_images']):.1f} "
+                f"{direction} images of {most['class_name']}, the confusion that moved furthest; "
+                "there is no interval, as it was chosen among all pairs of classes."
             )
         first = only(poison, metric="first_wrong_entry", **place)
         if len(first):
             earliest = worst(first)
             sentences.append(
-                f"{where(place)}, {cell_words(place)}: the first wrong image enters the memory of "
-                f"{earliest['class_name']} after {earliest['mean']:.0f} images on average, the "
-                "earliest of all classes."
+                f"{where(place)}, {cell_words(place)}: of all classes, the memory of "
+                f"{earliest['class_name']} takes in a wrong image first, after "
+                f"{said(earliest, ' images', digits=0)}."
             )
     for row in only(start, **DYNAMIC).to_dict("records"):
         sentences.append(
             f"{where(row)}, {cell_words(row)}: in the {row['window']} of the stream the dynamic "
-            f"memory {verdict(row)} against text alone, {said(row, ' points', signed=True)}."
+            f"memory {verdict(row, least)} against text alone, {said(row, ' points', signed=True)}."
         )
     return sentences
+
+
+def _over_classes(part: pd.DataFrame) -> str:
+    """Return in words the gain of a class in the mean, were the classes drawn anew."""
+    from dmn.evaluation.intervals import crossed
+
+    interval = crossed(part["mean"].to_numpy(), ["classes"])
+    low, high = interval.bounds()
+    row: dict[str, Any] = {
+        "mean": interval.centre,
+        "low": max(-100.0, low),
+        "high": min(100.0, high),
+    }
+    row |= {"over": "classes", "n_classes": len(part)}
+    return f"{said(row, ' points', signed=True)} in the mean of classes, were they drawn anew"

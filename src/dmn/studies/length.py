@@ -9,21 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
-from dmn.report.comparisons import (
-    CELL,
-    DYNAMIC,
-    PLACE,
-    best,
-    cell_words,
-    differences,
-    gains,
-    only,
-    said,
-    verdict,
-    where,
-    worst,
-)
+from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, leader, only
+from dmn.report.words import cell_words, leading, said, tally, verdict, where, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +53,6 @@ def measure(
 
     A subsampled stream is a beginning of the whole one: no answer depends on later images.
     """
-    import pandas as pd
-
     from dmn.evaluation.experiment import largest, study_cells
 
     found = list(study_cells(data, config))
@@ -82,7 +69,7 @@ def measure(
                 rules = RULES if length == UNLIMITED and cell.shots == 0 else (rule,)
                 for name in rules:
                     rows += _rows(run, ends, entry_rule=name, length=length)
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def _runs(
@@ -113,7 +100,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
 
@@ -170,7 +157,7 @@ def report(
             unit="points",
         ),
     }
-    return Report(tables, drawn, _findings(dynamic, table, rules))
+    return Report(tables, drawn, _findings(dynamic, rules, options.smallest_difference))
 
 
 def _some(lengths: list[Any], count: int = 5) -> list[Any]:
@@ -187,29 +174,26 @@ def _rank(value: Any) -> float:
     return np.inf if value == UNLIMITED else float(value)
 
 
-def _findings(dynamic: pd.DataFrame, table: pd.DataFrame, rules: pd.DataFrame) -> list[str]:
+def _findings(dynamic: pd.DataFrame, rules: pd.DataFrame, least: float) -> list[str]:
     sentences = []
-    for names, part in only(table, entry_rule=RULES[0]).groupby(CELL, sort=False):
+    for names, part in only(dynamic, entry_rule=RULES[0]).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
-        top = best(part)
-        sentences.append(
-            f"{where(place)}, {cell_words(place)}: the dynamic memory alone is most accurate with "
-            f"{top['length']} slots a class, {said(top)}."
-        )
-        pair = [("unlimited", {"length": UNLIMITED}, {"length": part["length"].iloc[0]})]
-        own = only(dynamic, entry_rule=RULES[0], **place)
-        for row in differences(own, CELL, pair).to_dict("records"):
+        begin = f"{where(place)}, {cell_words(place)}"
+        found = leading(leader(part, "length"), least, "the most accurate")
+        sentences.append(f"{begin}: of the slots a class of the dynamic memory alone, {found}.")
+        first = part["length"].iloc[0]
+        pair = [("unlimited", {"length": UNLIMITED}, {"length": first})]
+        for row in differences(part, CELL, pair).to_dict("records"):
             sentences.append(
-                f"{where(row)}, {cell_words(row)}: remembering every image instead of "
-                f"{part['length'].iloc[0]} a class {verdict(row)}, "
-                f"{said(row, ' points', signed=True)}."
+                f"{begin}: remembering every image instead of {first} a class "
+                f"{verdict(row, least)}, {said(row, ' points', signed=True)}."
             )
-    for names, part in rules[rules["length"] != UNLIMITED].groupby([*CELL, "comparison"]):
+    limited = rules[rules["length"] != UNLIMITED] if len(rules) else rules
+    for names, part in limited.groupby([*CELL, "comparison"]) if len(rules) else ():
         place = dict(zip([*CELL, "comparison"], names, strict=True))
-        least = worst(part)
         sentences.append(
-            f"{where(place)}, {cell_words(place)}: against the lowest entropy, the entry rule "
-            f"{place['comparison']} is worst at {least['length']} slots, "
-            f"{said(least, ' points', signed=True)}."
+            f"{where(place)}, {cell_words(place)}: against the lowest entropy, over the slots a "
+            f"class, the entry rule {words(place['comparison'])} "
+            f"{tally(part.to_dict('records'), 'length', least)}."
         )
     return sentences

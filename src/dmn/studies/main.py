@@ -9,22 +9,19 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.report.comparisons import (
     CELL,
     PLACE,
     SUBJECTS,
-    cell_words,
     differences,
     gains,
     in_order,
     kind,
-    said,
-    text_words,
-    verdict,
-    where,
     with_most_shots,
 )
+from dmn.report.words import cell_words, said, text_words, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +55,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run every cell over the orders; keep each component's answer for every sample."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, cell_name, study_cells
 
     rows: list[dict[str, Any]] = []
@@ -80,14 +75,14 @@ def measure(
             samples["/".join([name, *names])] = answers.astype(np.int16)
         samples[f"{name}/pseudo_label"] = runs[0].pseudo_label.astype(np.int16)
         samples[f"{name}/entropy"] = runs[0].entropy.round(4).astype(np.float32)
-    return Measurement(pd.DataFrame(rows), samples)
+    return pack(rows, len(data.test), samples)
 
 
 def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report.published import beside_the_paper, closeness
     from dmn.report.tables import describe
 
@@ -113,7 +108,9 @@ def report(
     }
     beside = beside_the_paper(rows)
     tables = {"main": main, "optimism": optimism, "beside_the_paper": beside}
-    return Report(tables, figures, _findings(whole, optimism) + closeness(beside))
+    return Report(
+        tables, figures, _findings(whole, optimism, options.smallest_difference) + closeness(beside)
+    )
 
 
 def _against_shots(table: pd.DataFrame) -> Figure:
@@ -140,7 +137,7 @@ def _against_shots(table: pd.DataFrame) -> Figure:
 
 
 def _along_stream(rows: pd.DataFrame) -> Figure:
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report import figures
 
     part = rows[rows["metric"] == "accuracy_so_far"]
@@ -158,7 +155,7 @@ def _along_stream(rows: pd.DataFrame) -> Figure:
     )
 
 
-def _findings(whole: pd.DataFrame, optimism: pd.DataFrame) -> list[str]:
+def _findings(whole: pd.DataFrame, optimism: pd.DataFrame, least: float) -> list[str]:
     table = gains(whole, CELL)
     if table.empty:
         return []
@@ -167,7 +164,7 @@ def _findings(whole: pd.DataFrame, optimism: pd.DataFrame) -> list[str]:
         names = row["component"], row["weights"]
         if names[1] != "oracle":
             sentences.append(
-                f"{where(row)}, {cell_words(row)}: {SUBJECTS[names]} {verdict(row)} against "
+                f"{where(row)}, {cell_words(row)}: {SUBJECTS[names]} {verdict(row, least)} against "
                 f"{text_words(row)}, {said(row, ' points', signed=True)}."
             )
     for row in optimism.to_dict("records"):

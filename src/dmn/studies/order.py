@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack, placed
 from dmn.evaluation.contract import (
     EXPERIMENT,
     Cell,
@@ -20,19 +21,8 @@ from dmn.evaluation.contract import (
     stream_order,
 )
 from dmn.randomness import generator
-from dmn.report.comparisons import (
-    CELL,
-    DYNAMIC,
-    PLACE,
-    cell_words,
-    differences,
-    gains,
-    only,
-    said,
-    tally,
-    where,
-    worst,
-)
+from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, only, worst
+from dmn.report.words import cell_words, said, tally, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +109,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each arrangement over the orders, then streams whose domain changes half-way."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment
 
     rows: list[dict[str, Any]] = []
@@ -135,7 +123,7 @@ def measure(
             if severity == options.severity:
                 for seed in used:
                     rows += _domains(experiment, seed, kind, data.shifts[kind, severity])
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def _cells(data: StudyData, config: Config) -> list[Cell]:
@@ -170,7 +158,8 @@ def _domains(experiment: Experiment, seed: int, kind: str, shifted: Part) -> lis
     }
     found = []
     for name, (run, corrupted) in runs.items():
-        found += run.accuracy_rows(corrupted, stream=name, part="corrupted", corruption=kind)
+        own = run.accuracy_rows(corrupted, stream=name, part="corrupted", corruption=kind)
+        found += own if run is not alone else placed(own, second, N)
     return found
 
 
@@ -223,7 +212,9 @@ def report(
         if not changed.empty
         else changed,
     }
-    return Report(tables, drawn_figures, _findings(whole, table, later))
+    return Report(
+        tables, drawn_figures, _findings(whole, table, later, options.smallest_difference)
+    )
 
 
 def _after_change(later: pd.DataFrame) -> pd.DataFrame:
@@ -232,26 +223,30 @@ def _after_change(later: pd.DataFrame) -> pd.DataFrame:
     return gains(later, [*CELL, "corruption", "stream"])
 
 
-def _findings(whole: pd.DataFrame, table: pd.DataFrame, later: pd.DataFrame) -> list[str]:
+def _findings(
+    whole: pd.DataFrame, table: pd.DataFrame, later: pd.DataFrame, least: float
+) -> list[str]:
     sentences = []
     others = [name for name in whole["stream"].unique() if name != "random"]
     changes = differences(
         whole,
         CELL,
         [(n, {"stream": n} | DYNAMIC, {"stream": "random"} | DYNAMIC) for n in others],
+        among=len(others),
     )
     for names, part in only(table, **DYNAMIC).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}"
         sentences.append(
             f"{begin}: over the orders of the stream, the dynamic memory alone against text alone "
-            f"{tally(part.to_dict('records'), 'stream')}."
+            f"{tally(part.to_dict('records'), 'stream', least)}."
         )
         own = only(changes, **place)
         dearest = worst(own)
         sentences.append(
-            f"{begin}: of all orders, {dearest['comparison']} costs the dynamic memory most "
-            f"against random order, {said(dearest, ' points', signed=True)}."
+            f"{begin}: the dynamic memory is lowest with {dearest['comparison']}, which "
+            f"{verdict(dearest, least)} against random order, "
+            f"{said(dearest, ' points', signed=True, among=len(others))}."
         )
     if later.empty:
         return sentences
@@ -265,8 +260,9 @@ def _findings(whole: pd.DataFrame, table: pd.DataFrame, later: pd.DataFrame) -> 
     changes = differences(later, [*CELL, "corruption"], carried)
     for names, part in changes.groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
+        found = tally(part.to_dict("records"), "corruption", least)
         sentences.append(
             f"{where(place)}, {cell_words(place)}: on corrupted images, a memory that clean images "
-            f"filled first, against a fresh one, {tally(part.to_dict('records'), 'corruption')}."
+            f"filled first, against a fresh one, {found}."
         )
     return sentences

@@ -11,12 +11,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dmn.config import Config
 from dmn.errors import ConfigError
+from dmn.evaluation.answers import RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.selection import oracle
 from dmn.peers.table import BY_DEFAULT, module_name
-from dmn.report.comparisons import CELL, PLACE, cell_words, differences, said, verdict, where
+from dmn.report.comparisons import CELL, PLACE, differences
+from dmn.report.words import RIVALRY, cell_words, said, verdict, where, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +74,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run every peer in the cells that it can serve, and DMN itself."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import study_cells
     from dmn.peers.bench import Bench
 
@@ -88,7 +88,7 @@ def measure(
             for peer in filter(bench.serves, peers):
                 rows += _peer_rows(bench, peer, used)
         rows += _dmn_rows(data, config, cell, used)
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -103,8 +103,9 @@ def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dic
         if len(found.candidates):
             ways["oracle"] = found.candidates[oracle(found.candidates, labels)]
         for weights, answers in ways.items():
-            value = 100 * int((answers == labels).sum()) / count
-            measured = {"metric": "accuracy", "value": value, "n": count}
+            right = answers == labels
+            value = 100 * int(right.sum()) / count
+            measured = {"metric": "accuracy", "value": value, "n": count, RIGHT: packed(right)}
             rows.append(keys | {"weights": weights} | measured)
         for metric, number in asdict(cost).items():
             measured = {"metric": metric, "value": float(number), "n": 1}
@@ -147,7 +148,7 @@ def report(
     """Tabulate accuracy and cost of every method, and paired differences to DMN."""
     import pandas as pd
 
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
 
@@ -206,7 +207,7 @@ def report(
             table="cost",
         ),
     }
-    return Report(tables, drawings, _findings(against, cost))
+    return Report(tables, drawings, _findings(against, cost, options.smallest_difference))
 
 
 def _preferred(table: pd.DataFrame) -> pd.DataFrame:
@@ -255,13 +256,10 @@ def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
     return table[[*first, *(c for c in table.columns if c not in first)]]
 
 
-def _findings(against: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
-    from dmn.report.words import words
-
+def _findings(against: pd.DataFrame, cost: pd.DataFrame, least: float) -> list[str]:
     sentences = []
     for row in against.to_dict("records"):
-        shown = verdict(row, "is ahead of", "is behind")
-        shown = shown.replace("makes no clear difference", "is not clearly apart from")
+        shown = verdict(row, least, RIVALRY)
         sentences.append(
             f"{where(row)}, {cell_words(row)}: DMN {shown} {words(row['method'])}, "
             f"{said(row, ' points', signed=True)}."
@@ -278,6 +276,6 @@ def _findings(against: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
                 f"{int(most['encodings'])} encodings and {int(most['operations']):,} "
                 "multiply-adds; "
                 f"{words(dearest['method'])}, the dearest peer, 1 encoding and "
-                f"{int(dearest['operations']):,}."
+                f"{int(dearest['operations']):,} (counts, which have no interval)."
             )
     return sentences

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import (
     EXPERIMENT,
     TRAINING,
@@ -19,7 +20,8 @@ from dmn.evaluation.contract import (
     StudyData,
     StudyOptions,
 )
-from dmn.report.comparisons import PLACE, SUBJECTS, best, kind, only, said, where, worst
+from dmn.report.comparisons import PLACE, SUBJECTS, kind, only, span
+from dmn.report.words import INFLUENCE, said, verdict, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +35,6 @@ NEEDS = ("projection", "training")
 READS = (*EXPERIMENT, *TRAINING)
 TABLES = ("sensitivity", "projections")
 FIGURES = ("sensitivity", "projections")
-LEAST = 0.05  # points that a difference in words has at least
 READOUTS = ("similarity", "center", "entropy")
 
 
@@ -68,8 +69,6 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each trial over a few orders, with weights of its own chosen on validation images."""
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment
 
     rows: list[dict[str, Any]] = []
@@ -77,7 +76,7 @@ def measure(
         experiment = Experiment(data, config, trial.cell, **trial.options)
         for run in experiment.runs(order_seeds[: options.max_orders]):
             rows += run.accuracy_rows(parameter=trial.parameter, level=trial.level)
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def _trials(data: StudyData, config: Config, options: Options) -> Iterator[Trial]:
@@ -160,13 +159,14 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy for each value of each parameter; projections by kind and position."""
-    from dmn.evaluation.statistics import summarise
+    from dmn.evaluation.summaries import summarise
     from dmn.report import figures
     from dmn.report.tables import describe
 
     rows = rows[(rows["metric"] == "accuracy") & (rows["weights"] != "oracle")]
+    rows = rows.astype({"level": str})
     keys = [*PLACE, "parameter", "level", "setting", "shots", "component", "weights"]
-    table = summarise(rows.astype({"level": str}), keys)
+    table = summarise(rows, keys)
     trained = table["parameter"].str.startswith(("projection", "own entry"))
     plain, projections = table[~trained], table[trained]
     drawn = {"sensitivity": _grid(plain)}
@@ -199,7 +199,7 @@ def report(
             **how,
         ),
     }
-    return Report(tables, drawn, _findings(table))
+    return Report(tables, drawn, _findings(rows, options.smallest_difference))
 
 
 def _grid(plain: pd.DataFrame) -> Figure:
@@ -214,20 +214,18 @@ def _grid(plain: pd.DataFrame) -> Figure:
     )
 
 
-def _findings(table: pd.DataFrame) -> list[str]:
+def _findings(rows: pd.DataFrame, least: float) -> list[str]:
     sentences = []
     for names in (("dynamic", "none"), ("fused", "validation")):
-        subject = SUBJECTS[names]
-        own = only(table, **kind(*names))
+        own = only(rows, **kind(*names))
         for keys, part in own.groupby([*PLACE, "parameter"], sort=False):
             place = dict(zip([*PLACE, "parameter"], keys, strict=True))
-            begin = f"{where(place)}, {place['parameter']}"
-            high, low = best(part), worst(part)
-            if high["mean"] - low["mean"] < LEAST:
-                sentences.append(f"{begin}: no value tried changes {subject} by {LEAST} points.")
+            far = span(part, "level")
+            if far is None:
                 continue
             sentences.append(
-                f"{begin}: {subject} is best at {high['level']}, {said(high)}, and worst at "
-                f"{low['level']}, {said(low)}."
+                f"{where(place)}: {place['parameter']} {verdict(far.row, least, INFLUENCE)} to "
+                f"{SUBJECTS[names]}: from {far.low}, the lowest, to {far.high}, the highest, "
+                f"{said(far.row, ' points', signed=True, among=far.comparisons)}."
             )
     return sentences

@@ -9,21 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
-from dmn.report.comparisons import (
-    CELL,
-    DYNAMIC,
-    PLACE,
-    TEXT,
-    best,
-    cell_words,
-    gains,
-    only,
-    said,
-    tally,
-    where,
-    worst,
-)
+from dmn.report.comparisons import CELL, DYNAMIC, PLACE, TEXT, best, gains, only, worst
+from dmn.report.words import cell_words, said, tally, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +39,6 @@ def measure(
 
     Validation weights come from clean images: a deployed model has no others.
     """
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, largest, study_cells
 
     found = list(study_cells(data, config))
@@ -66,7 +53,7 @@ def measure(
             part = data.shifts[kind, severity]
             for run in experiment.runs(order_seeds[: options.max_orders], part):
                 rows += run.accuracy_rows(corruption=kind, severity=severity)
-    return Measurement(pd.DataFrame(rows))
+    return pack(rows, len(data.test))
 
 
 def report(
@@ -115,7 +102,7 @@ def report(
         "loses to the corruption.",
         unit="points",
     )
-    return Report({"shift": printed}, drawn, _findings(dynamic))
+    return Report({"shift": printed}, drawn, _findings(dynamic, options.smallest_difference))
 
 
 def _distance(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -127,7 +114,7 @@ def _distance(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return table.assign(text_drop=before - table["text_accuracy"])
 
 
-def _findings(dynamic: pd.DataFrame) -> list[str]:
+def _findings(dynamic: pd.DataFrame, least: float) -> list[str]:
     sentences = []
     for names, part in dynamic.groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
@@ -137,20 +124,23 @@ def _findings(dynamic: pd.DataFrame) -> list[str]:
             shift=shifted["corruption"] + " " + shifted["severity"].astype(str)
         ).to_dict("records")
         sentences.append(
-            f"{start}: the dynamic memory alone against text alone {tally(kinds, 'shift')}."
+            f"{start}: the dynamic memory alone against text alone {tally(kinds, 'shift', least)}."
         )
-        for word, row in (
-            ("largest gain", best(shifted)),
-            ("largest loss or smallest gain", worst(shifted)),
-        ):
-            sentences.append(
-                f"{start}: {word} under {row['corruption']} of severity {row['severity']}, where "
-                f"text alone loses {row['text_drop']:.1f} points: "
-                f"{said(row, ' points', signed=True)}."
-            )
+        sentences += _extremes(shifted, start)
         if len(shifted) > 2:
             r = float(np.corrcoef(shifted["text_drop"], shifted["mean"])[0, 1])
             sentences.append(
-                f"{start}: over the shifts, gain and loss of text alone correlate with r = {r:.2f}."
+                f"{start}: over the shifts, gain and loss of text alone correlate with "
+                f"r = {r:.2f}; there is no interval, as the shifts were chosen, not drawn."
             )
     return sentences
+
+
+def _extremes(shifted: pd.DataFrame, start: str) -> list[str]:
+    """Return in words under which shifts the gain is largest and least."""
+    return [
+        f"{start}: of {len(shifted)} shifts, the gain is {word} under {row['corruption']} of "
+        f"severity {row['severity']}, where text alone loses {row['text_drop']:.1f} points: "
+        f"{said(row, ' points', signed=True)}; the choice flatters it."
+        for word, row in (("largest", best(shifted)), ("least", worst(shifted)))
+    ]
