@@ -14,7 +14,8 @@ from pydantic import Field
 from dmn.config import Config
 from dmn.evaluation.contract import Report, StudyOptions
 from dmn.evaluation.summaries import paired, summarise
-from dmn.report import figures, tables
+from dmn.report import tables
+from dmn.report.drawing import figures
 from dmn.report.page import RunFacts, write_page
 from dmn.report.summary import Summary
 from dmn.report.writer import write_study_report

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from dmn import digests as digests_module
 from dmn.artifacts import read_json, sha256, write_json
-from dmn.datasets import digests as digests_module
 from dmn.datasets.archives import ImageArchive
 from dmn.datasets.brought import brought_sha256
-from dmn.datasets.digests import Digests
 from dmn.datasets.download import Transfer, fetch
 from dmn.datasets.registry import RemoteFile
+from dmn.digests import Digests
 from dmn.errors import DataError
 from mirror import picture, serve
 

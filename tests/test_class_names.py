@@ -20,7 +20,7 @@ from dmn.config import load
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, told_apart
 from dmn.evaluation.inputs import Inputs, read_data
-from dmn.report import fonts
+from dmn.report.drawing import fonts
 from dmn.stages.reports import read_all_samples, write_study
 from dmn.studies import failures
 from synthetic import study_data
@@ -123,7 +123,7 @@ def cat_font(tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_installed_font_writes_what_the_own_font_cannot(cat_font: str, tmp_path: Path) -> None:
-    from dmn.report import style
+    from dmn.report.drawing import style
 
     assert fonts.drawable("猫 7")
     assert not fonts.drawable("猫 🐈")

@@ -17,9 +17,9 @@ from matplotlib.transforms import Bbox
 import report_example
 from dmn.errors import ArtifactError
 from dmn.evaluation.summaries import summarise
-from dmn.report import figures
-from dmn.report.labels import spread_apart
-from dmn.report.style import Plot
+from dmn.report.drawing import figures
+from dmn.report.drawing.labels import spread_apart
+from dmn.report.drawing.style import Plot
 
 
 def summary(*datasets: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import yaml
 from dmn.config import load
 from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError, DataError, DmnError, FeatureError
-from dmn.pipeline.importing import doubts, import_folder, main
+from dmn.pipeline.new_dataset.importing import doubts, import_folder, main
 from dmn.schema import read_yaml
 from feature_caches import (
     WRITERS,
@@ -187,7 +187,7 @@ def test_a_folder_that_does_not_fit_is_refused(pattern: str, array, message: str
 def test_the_command_says_what_it_recognised(capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
-    from dmn.pipeline import importing
+    from dmn.pipeline.new_dataset import importing
 
     write(Path("cache"), "sus_x")
     parser = argparse.ArgumentParser()

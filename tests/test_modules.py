@@ -21,4 +21,4 @@ def test_a_module_does_not_depend_on_its_neighbours() -> None:
 def test_templates_and_styles_belong_to_their_module() -> None:
     files = {Path(file).name for file in sources("dmn.report.page")}
     assert {"page.py", "page.html", "page.css", "page.js"} <= files
-    assert "style.mplstyle" in {Path(file).name for file in sources("dmn.report.figures")}
+    assert "style.mplstyle" in {Path(file).name for file in sources("dmn.report.drawing.figures")}

@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 
 from dmn.errors import OutputError
-from dmn.report import style
+from dmn.report.drawing import style
 
 COMPONENTS = [
     ("text", "none"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dmn.audit.timeless import rewrite, timeless
 from dmn.errors import ArtifactError
+from dmn.pipeline.timeless import rewrite, timeless
 
 RECORD = {"rule": "evaluate", "shellcmd": "run", "log": ["a.log"], "params": ["1"], "code": "x"}
 

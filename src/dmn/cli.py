@@ -48,7 +48,7 @@ BENCHMARKS = {
 AUDITS = {
     "lineage": Command("what made a file, back to the data", "dmn.audit.lineage"),
     "crate": Command("the run as a Workflow Run RO-Crate", "dmn.audit.crate"),
-    "timeless": Command("take the clock out of Snakemake's records", "dmn.audit.timeless"),
+    "timeless": Command("take the clock out of Snakemake's records", "dmn.pipeline.timeless"),
 }
 COMMANDS = {
     "run": Command("make all reports, or the files that are named", "dmn.pipeline.run"),
@@ -56,7 +56,7 @@ COMMANDS = {
     "new-dataset": Command(
         "make a folder of images a data set", "dmn.pipeline.new_dataset.command"
     ),
-    "import": Command("make a folder of features a data set", "dmn.pipeline.importing"),
+    "import": Command("make a folder of features a data set", "dmn.pipeline.new_dataset.importing"),
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "compare": Command("where two runs differ first", "dmn.audit.comparison"),

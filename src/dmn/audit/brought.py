@@ -9,7 +9,7 @@ from dmn.artifacts import sha256
 from dmn.audit.checks import Check, judged
 from dmn.audit.configuration import run_config
 from dmn.datasets.brought import brought_sha256, own_file
-from dmn.datasets.digests import Digests
+from dmn.digests import Digests
 from dmn.pipeline import paths
 from dmn.pipeline.targets import Targets
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dmn.artifacts import write_text
 from dmn.datasets.archives.listing import list_folder
-from dmn.datasets.digests import Digests
 from dmn.datasets.registry import RemoteFile
+from dmn.digests import Digests
 from dmn.errors import DataError
 
 

@@ -20,8 +20,8 @@ import httpx
 from dmn.artifacts import atomic, read_json, write_json, write_text
 from dmn.datasets.brought import listing_text, own_file, refuse_folder, remember, unpacked_hint
 from dmn.datasets.checksums import digests, problem_with, published_checksum
-from dmn.datasets.digests import Digests
 from dmn.datasets.registry import DatasetEntry, RemoteFile
+from dmn.digests import Digests
 from dmn.errors import DataError, OutputError
 
 LIMIT_UNKNOWN = 1 << 40

@@ -12,13 +12,13 @@ from typing import Any
 from dmn.config import Config
 from dmn.config.model import Reports
 from dmn.datasets.brought import brought_sha256, own_file
-from dmn.datasets.digests import Digests
 from dmn.datasets.registry import (
     DatasetEntry,
     RemoteFile,
     find_dataset,
     load_registry,
 )
+from dmn.digests import Digests
 from dmn.pipeline import paths
 from dmn.pipeline.checks import (
     backbones_by_dataset,

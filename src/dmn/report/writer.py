@@ -13,8 +13,9 @@ from dmn.artifacts import sha256, write_rows
 from dmn.errors import ArtifactError
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Report, StudyOptions
-from dmn.report import style, tables
-from dmn.report.panels import nothing
+from dmn.report import tables
+from dmn.report.drawing import style
+from dmn.report.drawing.panels import nothing
 from dmn.report.summary import Drawing, Rows, Summary, Table
 from dmn.report.words import words
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from dmn.artifacts import write_json
 from dmn.config import Config, from_argument
 from dmn.datasets import digits
-from dmn.datasets.digests import Digests
 from dmn.datasets.download import Transfer, fetch, manifest
 from dmn.datasets.registry import DatasetEntry
+from dmn.digests import Digests
 from dmn.errors import ConfigError, nearest
 from dmn.pipeline import paths
 from dmn.stages.arguments import add, add_config, add_files

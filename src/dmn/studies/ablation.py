@@ -108,7 +108,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate which memories help, and what each choice of the method contributes."""
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     rows = rows[rows["metric"] == "accuracy"]

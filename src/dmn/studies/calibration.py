@@ -100,7 +100,7 @@ def report(
 ) -> Report:
     """Tabulate the calibration measures and draw reliability diagrams."""
     from dmn.evaluation.summaries import summarise
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     keys = [*CELL, "component", "weights"]

@@ -178,7 +178,7 @@ def report(
 ) -> Report:
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
     from dmn.evaluation.summaries import summarise
-    from dmn.report.failures import failure_figures
+    from dmn.report.drawing.failures import failure_figures
     from dmn.report.tables import describe
 
     keys = [*CELL, "class_name"]

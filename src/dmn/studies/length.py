@@ -101,7 +101,7 @@ def report(
 ) -> Report:
     """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
     from dmn.evaluation.summaries import summarise
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     rows = rows.assign(length=[_number(value) for value in rows["length"]])

@@ -116,7 +116,7 @@ def report(
 def _against_shots(table: pd.DataFrame) -> Figure:
     import pandas as pd
 
-    from dmn.report import figures
+    from dmn.report.drawing import figures
 
     # zero-shot is the common start of both few-shot settings
     start = table[table["setting"] == "zero_shot"]
@@ -138,7 +138,7 @@ def _against_shots(table: pd.DataFrame) -> Figure:
 
 def _along_stream(rows: pd.DataFrame) -> Figure:
     from dmn.evaluation.summaries import summarise
-    from dmn.report import figures
+    from dmn.report.drawing import figures
 
     part = rows[rows["metric"] == "accuracy_so_far"]
     part = part[part["weights"] != "fixed"]

@@ -167,7 +167,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone in each order, and accuracy after a change of domain."""
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     rows = rows[rows["metric"] == "accuracy"]

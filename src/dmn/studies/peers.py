@@ -149,7 +149,7 @@ def report(
     import pandas as pd
 
     from dmn.evaluation.summaries import summarise
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     accuracy = rows[rows["metric"] == "accuracy"]

@@ -160,7 +160,7 @@ def report(
 ) -> Report:
     """Tabulate accuracy for each value of each parameter; projections by kind and position."""
     from dmn.evaluation.summaries import summarise
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     rows = rows[(rows["metric"] == "accuracy") & (rows["weights"] != "oracle")]
@@ -203,7 +203,7 @@ def report(
 
 
 def _grid(plain: pd.DataFrame) -> Figure:
-    from dmn.report import figures
+    from dmn.report.drawing import figures
 
     return figures.dots(
         plain[plain["weights"] != "fixed"],

@@ -60,7 +60,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone under each shift, beside how far text alone falls."""
-    from dmn.report import figures
+    from dmn.report.drawing import figures
     from dmn.report.tables import describe
 
     keys = [*CELL, "corruption", "severity"]

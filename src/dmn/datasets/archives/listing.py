@@ -14,7 +14,7 @@ from typing import Any
 from dmn.artifacts import read_json
 from dmn.datasets.archives.decoding import IMAGE_SUFFIXES
 from dmn.datasets.archives.names import listed_name
-from dmn.datasets.digests import Digests
+from dmn.digests import Digests
 from dmn.errors import DataError
 
 Row = tuple[str, int, str]

@@ -27,7 +27,7 @@ from dmn.datasets.examination import examine
 from dmn.datasets.folders import arrange
 from dmn.datasets.splits import PARTS
 from dmn.errors import ConfigError, DataError
-from dmn.pipeline.entries import (
+from dmn.pipeline.new_dataset.entries import (
     LARGE,
     TRAINING,
     add_entry,

@@ -12,7 +12,7 @@ from dmn.datasets.examination import REMARKS, Examination
 from dmn.datasets.folders import Arranged
 from dmn.datasets.splits import PARTS
 from dmn.errors import some
-from dmn.pipeline.entries import SHOTS
+from dmn.pipeline.new_dataset.entries import SHOTS
 
 NAMED = 20
 

@@ -29,7 +29,7 @@ from dmn.datasets.imported import ImportedFeatures
 from dmn.datasets.precomputed import zero_shot_accuracy
 from dmn.datasets.registry import DatasetEntry
 from dmn.errors import DataError, FeatureError, nearest
-from dmn.pipeline.entries import (
+from dmn.pipeline.new_dataset.entries import (
     LARGE,
     SHOTS,
     TRAINING,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dmn.report.labels import label_ends, legend_above
-from dmn.report.panels import (
+from dmn.report.drawing.labels import label_ends, legend_above
+from dmn.report.drawing.panels import (
     axis_labels,
     combinations,
     finish,
@@ -26,8 +26,17 @@ from dmn.report.panels import (
     split_panels,
     word_ticks,
 )
-from dmn.report.pictures import gallery, heatmap, reliability
-from dmn.report.style import FAINT, INK, Mark, Plot, category_marks, in_order, marks, ordered_marks
+from dmn.report.drawing.pictures import gallery, heatmap, reliability
+from dmn.report.drawing.style import (
+    FAINT,
+    INK,
+    Mark,
+    Plot,
+    category_marks,
+    in_order,
+    marks,
+    ordered_marks,
+)
 from dmn.report.words import in_figure, words
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
-from dmn.report.fonts import shown_or_index
+from dmn.report.drawing.fonts import shown_or_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ def failure_figures(
     """Draw purity, gains by class and along the stream, and the images that turned."""
     import pandas as pd
 
-    from dmn.report import figures
+    from dmn.report.drawing import figures
 
     panels = [*PLACE, "setting"]
     windows = rows[rows["metric"] == "accuracy_so_far"]
@@ -92,7 +92,7 @@ def _called(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
     """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
-    from dmn.report import figures
+    from dmn.report.drawing import figures
 
     key = next(iter(samples))
     arrays = samples[key]

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import offset_copy
 
-from dmn.report.style import PAGE, Mark, Plot
+from dmn.report.drawing.style import PAGE, Mark, Plot
 
 Form = Literal["line", "dot", "bar"]
 LINE_HEIGHT = 1.25  # distance of two labels, in font sizes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.errors import ArtifactError
-from dmn.report.style import COLUMN, PAGE, Plot, new_figure
+from dmn.report.drawing.style import COLUMN, PAGE, Plot, new_figure
 from dmn.report.words import in_figure, uncertainty
 
 if TYPE_CHECKING:

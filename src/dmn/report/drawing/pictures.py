@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.errors import ArtifactError
-from dmn.report.panels import (
+from dmn.report.drawing.panels import (
     axis_labels,
     combinations,
     finish,
@@ -20,7 +20,7 @@ from dmn.report.panels import (
     split_panels,
     word_ticks,
 )
-from dmn.report.style import FAINT, INK, PAGE, Plot, marks, new_figure
+from dmn.report.drawing.style import FAINT, INK, PAGE, Plot, marks, new_figure
 from dmn.report.words import in_figure, words
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from dmn.artifacts import atomic
-from dmn.report.fonts import complete
+from dmn.report.drawing.fonts import complete
 from dmn.report.words import in_figure
 
 if TYPE_CHECKING:

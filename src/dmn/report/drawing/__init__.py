@@ -1,0 +1,1 @@
+"""What studies draw: the forms, their panels, style and fonts."""
