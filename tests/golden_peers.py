@@ -34,7 +34,8 @@ class World:
 
         split = np.load(GOLDEN / "split.npz")
         images, text = read("images"), read("texts_averageprompt")
-        text = unit(text.T if text.shape[1] != images.shape[1] else text)
+        self.text = text.T if text.shape[1] != images.shape[1] else text
+        text = unit(self.text)
         train = images[split["train_rows"]].reshape(len(text), PER_CLASS, 1, -1)
         self.labels = split["labels"][split["test_rows"]]
         self.order = split["stream_order"]

@@ -1,4 +1,4 @@
-"""Peers against plain loops written from the formulas of their papers."""
+"""Peers that learn from shots, and TDA, against plain loops of their formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from dmn.peers.contract import Given, Images
-from dmn.peers.few_shot import linear_probe, nearest_mean, tip_adapter, tip_adapter_f
+from dmn.peers.few_shot import (
+    ape,
+    clap,
+    gda,
+    linear_probe,
+    nearest_mean,
+    tip_adapter,
+    tip_adapter_f,
+)
 from dmn.peers.formulas import unit
 from dmn.peers.loading import load_peers
 from dmn.peers.online import tda
@@ -158,3 +166,98 @@ def test_a_linear_probe_of_two_classes_answers_for_both(world):
     images, given, _ = world
     two = Given(given.text[:2], 100.0, given.shots[:2])
     assert told(linear_probe, images, two).shape == (len(images), 2)
+
+
+def test_gda_equals_the_formula_of_bayes(world):
+    images, given, _ = world
+    got = told(gda, images, given, alpha=0.3)
+    C, D = given.text.shape
+    views = [unit(own[:, 1:].astype(np.float64)).reshape(-1, D) for own in given.shot_views]
+    means = [sum(own) / len(own) for own in views]
+    residuals = np.array([v - m for own, m in zip(views, means, strict=True) for v in own])
+    n = len(residuals)
+    S = residuals.T @ residuals / (n - 1)
+    precision = D * np.linalg.inv((n - 1) * S + np.trace(S) * np.eye(D))
+    for row in range(0, len(images), 11):
+        x = images.x[row]
+        for c in range(C):
+            score = x @ precision @ means[c] - 0.5 * means[c] @ precision @ means[c] - math.log(C)
+            assert got[row, c] == pytest.approx(100 * float(x @ given.text[c]) + 0.3 * score)
+
+
+def test_ape_keeps_the_dimensions_that_a_loop_over_pairs_keeps(world):
+    _, given, _ = world
+    C, K, D = given.shots.shape
+    keys = tip_adapter.build_keys(given.shot_views).reshape(C, K, D)
+    own = [[given.text[c], *keys[c]] for c in range(C)]
+    pairs = [(a, b) for a in range(C) for b in range(C) if a != b]
+    worth = []
+    for d in range(D):
+        agreement = np.mean([u[d] * v[d] for a, b in pairs for u in own[a] for v in own[b]])
+        worth.append(0.7 * given.text[:, d].var(ddof=1) - 0.3 * agreement)
+    options = ape.Options(kept=5, similarity_weight=0.3, variance_weight=0.7)
+    chosen = ape.choose_dimensions(given.text, keys, options)
+    assert list(chosen) == sorted(range(D), key=lambda d: -worth[d])[:5]
+
+
+def test_ape_equals_the_loop_over_shots_of_its_formula(world):
+    images, given, _ = world
+    got = told(ape, images, given, alpha=2.0, beta=3.0, gamma=0.4, kept=9)
+    C, K, D = given.shots.shape
+    keys = tip_adapter.build_keys(given.shot_views).reshape(C, K, D)
+    kept = ape.choose_dimensions(given.text, keys, ape.Options(kept=9))
+    short = unit(given.text[:, kept])
+    for n in range(0, len(images), 29):
+        x = unit(images.x[n, kept])
+        for c in range(C):
+            total = 100 * float(images.x[n] @ given.text[c])
+            for k in range(K):
+                key = unit(keys[c, k, kept])
+                z = np.exp([float(key @ t) for t in short])
+                r = math.log2((1 + 1e-6) / (z[c] / z.sum() + 1e-6))
+                total += 2.0 * math.exp(-3.0 * (1 - float(x @ key))) * math.exp(0.4 * r)
+            assert got[n, c] == pytest.approx(total, rel=1e-9)
+
+
+def test_clap_finds_a_minimum_of_its_penalised_loss(world):
+    _, given, _ = world
+    C, K, V, D = given.shot_views.shape
+    x = unit(given.shot_views[:, :, 1:]).reshape(-1, D)
+    labels = np.repeat(np.arange(C), K * (V - 1))
+    held = clap.hold(given, labels, x)
+    random = np.random.default_rng(0)
+    weights = given.text + 0.1 * random.normal(size=given.text.shape)
+
+    def loss(w):
+        total = 0.0
+        for own, label in zip(x, labels, strict=True):
+            z = [100 * float(own @ row) / float(np.linalg.norm(row)) for row in w]
+            total += math.log(sum(math.exp(v - max(z)) for v in z)) + max(z) - z[label]
+        return total / len(x) + sum(
+            h * float(((r - t) ** 2).sum()) for h, r, t in zip(held, w, given.text, strict=True)
+        )
+
+    value, gradient = clap.penalised(weights, given, x, labels, held)
+    assert value == pytest.approx(loss(weights))
+    for c, d in ((0, 3), (4, 11)):
+        step = np.zeros_like(weights)
+        step[c, d] = 1e-5
+        slope = (loss(weights + step) - loss(weights - step)) / 2e-5
+        assert gradient[c, d] == pytest.approx(slope, rel=1e-4, abs=1e-6)
+    start = clap.penalised(given.text, given, x, labels, held)[0]
+    trained = clap.fit(given, clap.Options()) / given.logit_scale
+    assert np.linalg.norm(trained, axis=1) == pytest.approx(np.ones(C))
+    assert loss(trained) < start
+
+
+def test_clap_holds_a_class_by_what_the_text_gives_its_shots(world):
+    _, given, _ = world
+    x = given.shots.reshape(-1, 16)
+    labels = np.repeat(np.arange(6), 4)
+    held = clap.hold(given, labels, x)
+    for c in range(6):
+        own = []
+        for v in given.shots[c]:
+            z = [math.exp(100 * float(v @ t) - 100) for t in given.text]
+            own.append(z[c] / sum(z))
+        assert held[c] == pytest.approx(np.mean(own))
