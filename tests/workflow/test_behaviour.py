@@ -15,7 +15,7 @@ from dmn.audit.comparison import PHASES, phase
 from dmn.pipeline import paths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
-REPORTS = {"report_main": 1, "page": 1, "study_manifest": 1, "manifest": 1}
+REPORTS = {"report_main": 1, "page": 1, "manifest": 1}
 FEW_SHOT = {"static_memory": 1, "train_projection": 1, "evaluate": 1}
 
 
@@ -49,9 +49,14 @@ def test_a_new_stream_order_runs_only_its_own_jobs(copied: Checkout) -> None:
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("report/page.py", REPORTS),
-        ("studies/main.py", {"evaluate": 1, **REPORTS}),
+        ("report/page.css", {"page": 1, "manifest": 1}),
+        ("report/data/published.csv", REPORTS),
+        ("report/drawing/figures.py", REPORTS),
+        ("engine/schedule.py", {"evaluate": 1, **REPORTS}),
+        ("studies/main.py", {"evaluate": 1, "run_config": 1, **REPORTS}),
         ("method/training.py", {"train_projection": 1, "evaluate": 1, **REPORTS}),
+        ("datasets/imported.py", {}),
+        ("datasets/entries/digits.yaml", {}),
     ],
 )
 def test_a_changed_byte_reruns_its_rules_and_those_below(

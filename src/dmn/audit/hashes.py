@@ -13,7 +13,9 @@ from dmn.audit.checks import Check, judged
 from dmn.audit.commands import answer
 from dmn.errors import ArtifactError
 from dmn.pipeline import paths
+from dmn.pipeline.paths import fill
 from dmn.schema import read_yaml
+from dmn.studies.table import STUDIES
 
 LOCK = "dvc.lock"
 STAGE = "experiments"
@@ -23,7 +25,12 @@ WORDS = {
     "added": "is not in the lock",
     "new": "is not in the lock",
 }
-NOT_ARTIFACTS = (paths.SCRATCH, f"{paths.DATA}/manual", f"{paths.DATA}/README.md")
+NOT_ARTIFACTS = (
+    *(paths.SCRATCH, f"{paths.DATA}/manual", f"{paths.DATA}/README.md"),
+    f"{paths.REPORTS}/README.md",
+    # made when they are asked for
+    *(fill(paths.STUDY_MANIFEST, study=study) for study in STUDIES),
+)
 
 
 def read_manifest(root: Path, name: str = paths.MANIFEST) -> dict[str, str]:

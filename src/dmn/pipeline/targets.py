@@ -327,8 +327,7 @@ class Targets:
         """Return the reports of all studies and the page."""
         studies = self.config.studies
         files = [file for study in studies for file in self.study_files(study)]
-        manifests = [fill(paths.STUDY_MANIFEST, study=study) for study in studies]
-        return [paths.PAGE, paths.RUN_CONFIG, *manifests, *files]
+        return [paths.PAGE, paths.RUN_CONFIG, *files]
 
 
 def _json(values: Mapping[str, Any]) -> str:
