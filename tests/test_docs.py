@@ -154,15 +154,16 @@ def test_the_documented_study_measures_and_reports(tmp_path: Path) -> None:
     module = study(tmp_path)
     assert "views" not in STUDIES
     options = module.Options()
-    frames = []
+    frames, samples = [], {}
     for seed in (0, 1):
         measured = module.measure(study_data(seed=seed), Config(), options, [0, 1])
         keys = {"dataset": "synthetic", "backbone": "random", "split_seed": seed}
         frames.append(measured.rows.assign(**keys))
+        samples["synthetic", "random", seed, "0-1"] = measured.samples
     rows = pd.concat(frames, ignore_index=True)
     assert set(rows["views"]) == set(options.views)
-    summary = write_study_report(module, rows, {}, options, tmp_path / "studies/views")
-    assert re.fullmatch(r"The best is \w+ with [124] views: \d+\.\d%\.", summary.findings[0])
+    summary = write_study_report(module, rows, samples, options, tmp_path / "studies/views")
+    assert re.search(r"95% interval \d+\.\d to \d+\.\d over 120 images", summary.findings[0])
     table = pd.read_csv(tmp_path / "studies/views/views.csv")
     assert sorted(table["views"].unique()) == options.views
     assert (tmp_path / "studies/views/views.svg").stat().st_size > 1000

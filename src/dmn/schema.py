@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from dmn.errors import ConfigError
 
+# what validators are told where only some fields are given, so that the others may be missing
+PARTIAL = {"partial": True}
+
 
 class Strict(BaseModel):
     """Unknown keys are refused, and values do not change after loading."""
@@ -21,7 +24,7 @@ class Strict(BaseModel):
     @classmethod
     def only(cls, values: Mapping[str, Any]) -> Self:
         """Return a model of `values` without any default: reading another key is an error."""
-        found = cls.model_validate(values)
+        found = cls.model_validate(values, context=PARTIAL)
         _drop_defaults(found)
         return found
 

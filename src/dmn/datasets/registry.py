@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from dmn.errors import ConfigError, nearest
-from dmn.schema import Strict, merge, read_yaml
+from dmn.schema import PARTIAL, Strict, merge, read_yaml
 
 ENTRIES = Path(__file__).parent / "entries"
 YAML_KINDS: dict[type, str] = {
@@ -140,10 +140,12 @@ class DatasetEntry(Strict):
     notes: str = ""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def _parts_fit(self, info: ValidationInfo) -> Self:
         for template in self.templates:
             if template.count("{}") != 1:
                 raise ValueError(f"template {template!r} needs one {{}} for the class name")
+        if info.context == PARTIAL:
+            return self
         if self.kind == "images" and self.layout is None:
             raise ValueError("a data set of images needs a layout")
         needed = {"split_file": "split", "imagenet": "classes"}
