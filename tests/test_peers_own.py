@@ -33,16 +33,17 @@ def test_one_line_shows_a_method_in_tables_figures_and_page(example, tmp_path):
         | {"studies": {"peers": one_line}}
     )
     options = study_options("peers", config.studies["peers"])
-    frames = []
+    frames, samples = [], {}
     for seed in (0, 1):
         measured = peers.measure(study_data(seed=seed), config, options, [0, 1])
         frames.append(measured.rows.assign(split_seed=seed))
+        samples["synthetic", "random", seed, "0-1"] = measured.samples
     place = {"study": "peers", "dataset": "synthetic", "backbone": "random"}
     rows = pd.concat(frames, ignore_index=True).assign(**place)
     own = rows[(rows["method"] == "my_method") & (rows["metric"] == "accuracy")]
     assert set(own["weights"]) == {"fixed", "validation", "oracle"}
     folder = tmp_path / "studies" / "peers"
-    summary = write_study_report(peers, rows, {}, options, folder, {})
+    summary = write_study_report(peers, rows, samples, options, folder, {})
     for table in ("peers", "against_dmn", "cost"):
         assert "my_method" in (folder / f"{table}.csv").read_text()
         assert "my method" in (folder / f"{table}.md").read_text()
