@@ -45,7 +45,7 @@ KEYS_OF_NEED = {"projection": ("seeds.training",), "shifts": ("corruptions",)}
 
 _CHECKSUMS = ("bytes", "sha256", "git_blob", "md5")
 _FILE = {"name", "role", "inner", "folder", "part"}
-_ORIGIN = {"name", "role", "part", "urls", *_CHECKSUMS}
+_ORIGIN = {"name", "role", "folder", "part", "urls", *_CHECKSUMS}
 _WHO = {"name", "kind", "classes"}
 # facts of a data set that few rules read; any other may tell how its files are read
 _FEW = {
