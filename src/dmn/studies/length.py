@@ -28,7 +28,7 @@ from dmn.report.comparisons import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.evaluation.experiment import Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Memory length"
 QUESTION = "How many test images should a class remember, and which ones?"
