@@ -58,12 +58,12 @@ def measure(
     """Trace the memory's contents along the stream and compare answers with text alone."""
     import pandas as pd
 
-    from dmn.evaluation.experiment import Experiment, cell_name
+    from dmn.evaluation.experiment import CHOSEN, Experiment, cell_name
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
     for cell in _cells(data, config):
-        runs = Experiment(data, config, cell, fusions=("fixed", "validation")).runs(
+        runs = Experiment(data, config, cell, fusions=CHOSEN).runs(
             order_seeds[: options.max_orders]
         )
         for run in runs:
