@@ -1,4 +1,8 @@
-"""Several stream orders from one product of all pairs of images (method.md, section 12)."""
+"""Several models and stream orders from one product of all pairs of images (method.md, section 12).
+
+One product of a block of images with all images, all fixed slots and all class-wise biases serves
+every model and order; models that differ in their fixed slots only share the sums over images too.
+"""
 
 from __future__ import annotations
 
@@ -10,52 +14,74 @@ import torch
 from torch import Tensor
 
 from dmn.engine.compiled.orders import read_orders
-from dmn.engine.recorded import Stream, blocks
-from dmn.engine.schedule import Schedule
+from dmn.engine.groups import READ, Factors, Group, grouped
+from dmn.engine.recorded import blocks
+from dmn.engine.requests import Answered, Block, Request, Sink
+from dmn.engine.schedule import write_schedule
 from dmn.method.model import Model
-from dmn.method.products import (
-    COLUMNS,
-    LEAST_COLUMNS,
-    fitting_columns,
-    padded,
-    softmax_of_columns,
-)
+from dmn.method.products import COLUMNS, LEAST_COLUMNS, fitting_columns, padded, softmax_of_columns
+from dmn.method.text import text_probabilities
 from dmn.workers import Workers
 
-CHUNK_ROWS = 512
-# bytes of the logits of a block: they shall stay in the last-level cache
-BUDGET = 1 << 25
+# bytes that a worker holds for a block: products, logits and probabilities
+BUDGET = 1 << 27
 # what the compiled loop costs, in multiply-adds of a large product: a slot and a pair of slots
 SLOT_COST, PAIR_COST = 36, 1
 # steps are compared as float32, which has all integers up to here
 MOST_IMAGES = 1 << 24
 
 
-def worthwhile(model: Model, schedules: Sequence[Schedule]) -> bool:
-    """Say whether all pairs cost less than the schedules of all orders, one after the other.
-
-    They serve reads by similarity of a memory by entropy, on a CPU, without projections of
-    slots or queries; they pay where the orders together see more slots than there are images.
-    """
-    if not supported(model) or not schedules or len(schedules[0].label) >= MOST_IMAGES:
-        return False
-    D, C, label = model.dimension, model.classes, schedules[0].label
-    of_class = np.bincount(label, minlength=C).astype(float)
-    pairs = len(label) * D + len(schedules) * _loop_cost(of_class)
-    single = 0.0
-    for schedule in schedules:
-        stored = schedule.stored
-        alive = float((schedule.end[stored] - stored).sum()) / max(1, len(label))
-        single += alive * D + C * float(_loop_cost(np.array([alive / C])))
-    return pairs < single
-
-
 def supported(model: Model) -> bool:
-    """Say whether the model's reads need nothing but raw products."""
+    """Say whether raw products of images and slots, moved by biases at most, are all it reads."""
     p = model.projections
-    plain = all(b is None for b in (p.query, p.key, p.value, p.output))
-    by_similarity = model.readout == "similarity" and model.entry_rule == "entropy"
-    return plain and by_similarity and model.device.type == "cpu"
+    plain = p.kind == "bias" or all(getattr(p, name) is None for name in READ)
+    return plain and model.readout == "similarity" and model.device.type == "cpu"
+
+
+def worthwhile(
+    requests: Sequence[Request], answered: Sequence[Answered], orders: Sequence[np.ndarray]
+) -> list[int]:
+    """Return the requests that all pairs of images answer for less than one order after another.
+
+    All pairs pay where orders and models together see more slots than there are images.
+    """
+    places = [i for i, request in enumerate(requests) if supported(request.model)]
+    if not places or not orders or not 0 < len(orders[0]) < MOST_IMAGES:
+        return []
+    model = requests[places[0]].model
+    C, D, N = model.classes, model.dimension, len(orders[0])
+    groups = grouped(requests, answered, places)
+    fixed = [requests[place].model.fixed.shape[1] for place in places]
+    pairs = float((N + C * (max(fixed) + 3 * len(groups))) * D)
+    for (first, _), *_ in groups:
+        of_class = np.bincount(answered[first].pseudo_label, minlength=C).astype(float)
+        pairs += len(orders) * _turns(requests[first]) * _loop_cost(of_class)
+    single = 0.0
+    for place, F in zip(places, fixed, strict=True):
+        for alive in _alive(requests[place], answered[place], orders[0]):
+            cost = (alive + C * F) * D + C * _loop_cost(np.array([alive / C + F]))
+            single += len(orders) * len(requests[place].betas) * cost
+    return places if pairs < single else []
+
+
+def _turns(request: Request) -> int:
+    """Return how many memories of an order have to be read apart."""
+    return 1 if request.model.entry_rule == "entropy" else len(request.lengths)
+
+
+def _alive(request: Request, answered: Answered, order: np.ndarray) -> list[float]:
+    """Return how many images an image sees, on average, in each memory that is read apart."""
+    model = request.model
+    ascending = sorted(request.lengths, key=lambda n: np.inf if n is None else n)
+    label, entropy = answered.pseudo_label[order], answered.entropy[order]
+    found = []
+    for length in ascending[-1:] if _turns(request) == 1 else ascending:
+        schedule = write_schedule(
+            label, entropy, model.classes, length, model.entry_rule, model.seed
+        )
+        stored = schedule.stored
+        found.append(float((schedule.end[stored] - stored).sum()) / len(order))
+    return found
 
 
 def _loop_cost(slots: np.ndarray) -> float:
@@ -63,93 +89,102 @@ def _loop_cost(slots: np.ndarray) -> float:
 
 
 class PairReader:
-    """Reads the dynamic memories of several orders of a stream, for blocks of its rows.
-
-    stream: in the order of its rows; permutations of the rows; lengths ascend.
-    """
+    """Answers requests in several orders of the images x [N, D], for blocks of their rows."""
 
     def __init__(
         self,
-        model: Model,
-        stream: Stream,
-        permutations: Sequence[np.ndarray],
-        lengths: Sequence[int],
-        betas: Sequence[float],
+        requests: Sequence[Request],
+        answered: Sequence[Answered],
+        places: Sequence[int],
+        x: Tensor,
+        orders: Sequence[np.ndarray],
     ) -> None:
-        self.C, self.F, self.D = model.fixed.shape
-        self.stream = stream
-        self.scalar = stream.entropy.dtype.type
-        self.lengths = np.asarray(lengths, self.scalar)
-        self.betas = [self.scalar(beta) for beta in betas]
-        self.scale = self.scalar(model.logit_scale)
-        N, C = len(stream), self.C
-        row = np.lexsort((stream.entropy, stream.label))
-        label = stream.label[row]
-        counts = self.F + np.bincount(label, minlength=C)
-        self.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        fixed = (self.start[:-1, None] + np.arange(self.F)).reshape(-1)
-        mine = np.arange(N) + self.F * (label + 1)
-        source = np.empty(C * self.F + N, np.int64)
-        source[fixed], source[mine] = np.arange(C * self.F), C * self.F + row
-        self.table = stream.table[torch.from_numpy(source)]
-        self.ranks = np.empty((len(permutations), N), self.scalar)
-        self.rank = np.full((len(permutations), len(source)), -1, self.scalar)
-        self.members = np.empty((len(permutations), len(source)), np.int64)
-        self.members[:, fixed] = np.tile(np.arange(self.F), C)
-        for o, order in enumerate(permutations):
-            self.ranks[o, order] = np.arange(N)
-            self.rank[o, mine] = self.ranks[o, row] + (not model.update_before_read)
-            # of equal entropies the one that comes earlier in this order goes first
-            turn = np.lexsort((self.ranks[o, row], stream.entropy[row], label))
-            self.members[o, mine] = mine[turn] - self.start[label]
-        self._grams()
+        self.x, self.orders = x, len(orders)
+        factors = Factors(x)
+        self.groups = [
+            Group(members, requests, answered[members[0][0]], factors)
+            for members in grouped(requests, answered, places)
+        ]
+        self.left = factors.joined()
+        self.steps = np.empty((len(orders), len(x)), self.groups[0].kind)
+        for o, order in enumerate(orders):
+            self.steps[o, order] = np.arange(len(x))
+        for group in self.groups:
+            group.finish(self.left)
+        self.order = [group.order(orders, self.steps) for group in self.groups]
         self.local = threading.local()
 
-    def _grams(self) -> None:
-        width = np.diff(self.start)
-        self.offset = np.concatenate([[0], np.cumsum(width**2)]).astype(np.int64)
-        gram = torch.empty(int(self.offset[-1]), dtype=self.table.dtype)
-        for c in range(self.C):
-            own = self.table[self.start[c] : self.start[c + 1]]
-            gram[self.offset[c] : self.offset[c + 1]] = (own @ own.mT).reshape(-1)
-        self.gram = gram.numpy()
+    def read(self, sink: Sink, pool: Workers, size: int) -> None:
+        """Give the answers to all rows to the sink."""
+        numbers = len(self.left) + max(
+            (2 * group.dynamic_sets * self.orders * len(group.request.lengths) + len(group.sets))
+            * group.model.classes
+            for group in self.groups
+        )
+        fit = BUDGET // (numbers * self.x.element_size()) // COLUMNS * COLUMNS
+        spans = blocks(len(self.x), max(LEAST_COLUMNS, min(size, fit)))
+        list(pool.map(lambda span: self._block(sink, *span), spans))
 
-    def read(self, found: Tensor, pool: Workers, size: int) -> None:
-        """Fill found [orders, lengths, betas, N, C], by row of the stream."""
-        answers = found.shape[0] * found.shape[1] * found.shape[2] * self.C
-        fit = BUDGET // max(1, answers * found.element_size()) // COLUMNS * COLUMNS
-        spans = blocks(len(self.stream), max(LEAST_COLUMNS, min(size, fit)))
-        list(pool.map(lambda span: self._block(found, *span), spans))
+    def _block(self, sink: Sink, start: int, stop: int) -> None:
+        queries = padded(self.x[start:stop], fitting_columns(stop - start))
+        products = self._buffer("products", len(self.left), len(queries))
+        torch.mm(self.left, queries.mT, out=products)
+        for g, group in enumerate(self.groups):
+            dynamic, static = self._logits(g, products, start, stop)
+            model = group.model
+            text = text_probabilities(
+                queries[: stop - start], model.columns, model.classes, model.logit_scale
+            )
+            self._give(group, start, stop, text, dynamic, static, sink)
 
-    def _block(self, found: Tensor, start: int, stop: int) -> None:
-        queries = padded(self.stream.x[start:stop], fitting_columns(stop - start))
-        B = len(queries)
-        ranks = np.full((len(self.ranks), B), -2, self.scalar)
-        ranks[:, : stop - start] = self.ranks[:, start:stop]
-        shape = (len(self.betas), *found.shape[:2], self.C, B)
-        logits = self._buffer("logits", *shape)
-        first = 0
-        while first < self.C:
-            last = int(np.searchsorted(self.start, self.start[first] + CHUNK_ROWS, "right")) - 1
-            last = max(first + 1, last)
-            r0, r1 = int(self.start[first]), int(self.start[last])
-            products = self._buffer("products", r1 - r0, B)
-            torch.mm(self.table[r0:r1], queries.mT, out=products)
-            offset = self.offset[first : last + 1]
-            for b, beta in enumerate(self.betas):
-                read_orders(
-                    products.numpy(), self.start[first : last + 1] - r0,
-                    self.members[:, r0:r1], self.rank[:, r0:r1], ranks,
-                    self.gram[offset[0] : offset[-1]], offset - offset[0], self.F, beta,
-                    self.lengths, self.scale, first, logits[b].numpy(),
-                )  # fmt: skip
-            first = last
-        for b, o, n in np.ndindex(shape[:3]):
-            softmax_of_columns(logits[b, o, n], 0, found[o, n, b, start:stop])
+    def _logits(self, g: int, products: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return a group's logits: dynamic [sets, orders, lengths, C, B], static [sets, C, B]."""
+        group, order, B = self.groups[g], self.order[g], products.shape[1]
+        C, L, turns = group.model.classes, len(group.lengths), len(order.members) // self.orders
+        # no image is seen by a query that only fills up the block
+        steps = np.full((len(order.members), B), -2, group.kind)
+        steps[:, : stop - start] = np.repeat(self.steps[:, start:stop], turns, axis=0)
+        dynamic = self._buffer("dynamic", group.dynamic_sets, len(steps), L, C, B)
+        static = self._buffer("static", len(group.sets), C, B)
+        moved = group.moved._replace(query_norm=group.moved.query_norm[start:])
+        scalar = group.kind.type
+        read_orders(
+            products.numpy(), group.slots, group.fixed, order._replace(steps=steps),
+            scalar(group.beta), moved, group.affine, group.biased, group.lengths,
+            scalar(group.model.logit_scale), dynamic.numpy(), static.numpy(),
+        )  # fmt: skip
+        return dynamic.reshape(len(dynamic), self.orders, turns * L, C, B), static
+
+    def _give(
+        self,
+        group: Group,
+        start: int,
+        stop: int,
+        text: Tensor,
+        dynamic: Tensor,
+        static: Tensor,
+        sink: Sink,
+    ) -> None:
+        """Turn the logits of each asker into probabilities and give them to the sink."""
+        rows, (orders, lengths, C, _) = np.arange(start, stop), dynamic.shape[1:]
+        for asker in group.askers:
+            found = self._buffer("found", orders, lengths, len(rows), C)
+            for o, n in np.ndindex(orders, lengths):
+                softmax_of_columns(dynamic[asker.dynamic, o, n], 0, found[o, n])
+            alone = None
+            if asker.static is not None:
+                alone = self._buffer("alone", len(rows), C)
+                softmax_of_columns(static[asker.static], 0, alone)
+            sink(
+                Block(
+                    asker.request, asker.beta, rows, range(orders), range(lengths), text, alone,
+                    found,
+                )
+            )  # fmt: skip  # fmt: skip
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Return a thread's own scratch tensor, kept between blocks."""
         store, size = self.local.__dict__, int(np.prod(shape))
         if name not in store or store[name].numel() < size:
-            store[name] = torch.empty(size, dtype=self.table.dtype)
+            store[name] = torch.empty(size, dtype=self.x.dtype)
         return store[name][:size].reshape(shape)
