@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 from dmn.config import load
+from dmn.evaluation import metrics
 from dmn.evaluation.contract import Cell, Part, stream_order
 from dmn.evaluation.experiment import (
     Experiment,
     cell_name,
     largest,
+    run_all,
     study_cells,
     take,
     validation_part,
 )
+from dmn.evaluation.moments import Moments
 from dmn.method import fusion
+from dmn.method.fusion import Predictions
 from synthetic import study_data, unit
 
 CONFIG = load({"shots": [1, 4], "settings": ["zero_shot", "training_free"]})
@@ -25,11 +29,33 @@ CONFIG = CONFIG.model_copy(
     update={"model": CONFIG.model.model_copy(update={"view_share": 0.5, "length": 5})}
 )
 FREE = Cell("training_free", 4)
+COMPONENTS = ("text", "dynamic", "static")
 
 
 @pytest.fixture(scope="module")
 def data():
     return study_data()
+
+
+class Dense:
+    """All probabilities of a run, as a measure may see them."""
+
+    def __init__(self, labels):
+        self.parts = {}
+        self.count = len(labels)
+
+    def add(self, rows, predictions):
+        for name in ("text", "dynamic", "static"):
+            part = getattr(predictions, name)
+            if part is not None:
+                whole = self.parts.setdefault(name, np.full((self.count, part.shape[1]), np.nan))
+                whole[rows] = part
+
+
+def probabilities(experiment, seed, component, part=None, order=None):
+    permutations = None if order is None else [order]
+    [run] = experiment.runs([seed], part, permutations, measure=Dense)
+    return run.measured.parts[component]
 
 
 def softmax(z):
@@ -63,16 +89,15 @@ def plain_zero_shot(data, order, length, share, beta=5.5):
 
 
 def test_the_dynamic_answers_equal_a_plain_loop(data):
-    run = Experiment(data, CONFIG, Cell("zero_shot")).run(3)
+    found = probabilities(Experiment(data, CONFIG, Cell("zero_shot")), 3, "dynamic")
     expected = plain_zero_shot(data, stream_order(3, len(data.test)), length=5, share=0.5)
-    np.testing.assert_allclose(run.scores("dynamic"), expected, atol=1e-9)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_accuracy_rows_count_right_answers_by_hand(data):
-    run = Experiment(data, CONFIG, FREE).run(0)
+    [run] = Experiment(data, CONFIG, FREE).runs([0], measure=Dense)
     rows = {(r["component"], r["weights"]): r for r in run.accuracy_rows()}
-    p = run.predictions
-    fused = p.text + p.dynamic + p.static
+    fused = sum(run.measured.parts.values())
     right = sum(int(np.argmax(fused[i]) == data.test.labels[i]) for i in range(len(fused)))
     assert rows["fused", "fixed"]["value"] == pytest.approx(100 * right / len(fused))
     assert rows["fused", "fixed"]["n"] == len(fused)
@@ -89,8 +114,9 @@ def test_validation_weights_do_not_depend_on_test_labels(data):
 
 def test_validation_weights_are_those_of_a_search_by_hand(data):
     experiment = Experiment(data, CONFIG, FREE)
-    p = experiment.validated(0).predictions
-    labels = experiment.validation.labels
+    part = experiment.validation
+    order, labels = stream_order(0, len(part), "validation"), part.labels
+    p = Predictions(*(probabilities(experiment, 0, name, part, order) for name in COMPONENTS))
     best, chosen = -1, None
     for b2 in CONFIG.fusion.grid:
         for b3 in CONFIG.fusion.grid:
@@ -127,15 +153,15 @@ def test_answers_stand_by_row_whatever_the_order(data):
     runs = experiment.runs([0, 1])
     assert not np.array_equal(runs[0].order, runs[1].order)
     for component in ("text", "static"):
-        np.testing.assert_array_equal(runs[0].scores(component), runs[1].scores(component))
+        one, other = (probabilities(experiment, seed, component) for seed in (0, 1))
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_beginning_of_a_stream_is_answered_as_in_the_whole(data):
     experiment = Experiment(data, CONFIG, FREE)
-    whole = experiment.run(2)
-    first = whole.order[:40]
-    part = experiment.run(2, take(data.test, first), np.arange(40))
-    np.testing.assert_allclose(part.scores("dynamic"), whole.scores("dynamic")[first], atol=1e-12)
+    whole, first = probabilities(experiment, 2, "dynamic"), experiment.run(2).order[:40]
+    part = probabilities(experiment, 2, "dynamic", take(data.test, first), np.arange(40))
+    np.testing.assert_allclose(part, whole[first], atol=1e-12)
 
 
 def test_course_rows_end_at_the_accuracy_of_the_whole_stream(data):
@@ -160,11 +186,33 @@ def test_options_change_the_configured_network(data):
     assert one_view.run(0).pseudo_label.tolist() == one_view.run(0).answers("text").tolist()
 
 
-def test_fused_scores_are_the_weighted_sum(data):
-    run = Experiment(data, CONFIG, FREE).run(1)
-    p = run.predictions
-    expected = fusion.fuse(p.text, p.dynamic, p.static, run.weights["validation"])
-    np.testing.assert_array_equal(run.scores("fused", "validation"), expected)
+def test_fused_answers_are_those_of_the_weighted_sum(data):
+    [run] = Experiment(data, CONFIG, FREE).runs([1], measure=Dense)
+    for kind, weights in run.weights.items():
+        fused = fusion.fuse(*(run.measured.parts[name] for name in COMPONENTS), weights)
+        np.testing.assert_array_equal(run.answers("fused", kind), fused.argmax(axis=1))
+
+
+def test_experiments_that_run_together_answer_as_if_alone(data):
+    cells = [Cell("zero_shot"), Cell("training_free", 1), FREE]
+    experiments = [Experiment(data, CONFIG, cell) for cell in cells]
+    for cell, (runs,) in zip(cells, run_all(experiments, [0, 1]), strict=True):
+        for seed, run in enumerate(runs):
+            alone = Experiment(data, CONFIG, cell).run(seed)
+            assert run.weights == alone.weights
+            assert run.accuracy_rows() == alone.accuracy_rows()
+
+
+def test_moments_judge_as_all_scores_do(data):
+    experiment = Experiment(data, CONFIG, FREE)
+    [run], [dense] = (experiment.runs([0], measure=kind) for kind in (Moments, Dense))
+    for kind in run.kinds():
+        weights = run.weights_of(*kind)
+        fused = fusion.fuse(*(dense.measured.parts[name] for name in COMPONENTS), weights)
+        expected = metrics.judge(fused, run.labels)
+        found = run.measured.judged(run.fronts, weights)
+        for name in ("confidence", "own", "square", "correct"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
 
 
 def test_cells_are_named_and_the_largest_found():

@@ -40,43 +40,47 @@ def test_ece_equals_a_loop_over_bins(world):
         inside = (top > b / 15) & (top <= (b + 1) / 15)
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - top[inside].mean())
-    assert metrics.ece(scores, labels) == pytest.approx(expected, abs=1e-12)
+    assert metrics.ece(metrics.judge(scores, labels)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_adaptive_bins_hold_equally_many_samples(world):
-    diagram = metrics.adaptive_reliability(*world)
+    diagram = metrics.adaptive_reliability(metrics.judge(*world))
     assert set(diagram.count) == {20}
     assert (np.diff(diagram.confidence) > 0).all()
 
 
 def test_a_certain_and_right_prediction_is_calibrated():
-    scores, labels = np.eye(4), np.arange(4)
-    assert metrics.ece(scores, labels) == metrics.adaptive_ece(scores, labels) == 0
-    assert metrics.brier(scores, labels) == metrics.nll(scores, labels) == 0
+    judged = metrics.judge(np.eye(4), np.arange(4))
+    assert metrics.ece(judged) == metrics.adaptive_ece(judged) == 0
+    assert metrics.brier(judged) == metrics.nll(judged) == 0
 
 
 def test_nll_and_brier_agree_with_their_definitions(world):
     scores, labels = world
-    assert metrics.nll(scores, labels, floor=1e-15) == pytest.approx(sk.log_loss(labels, scores))
+    judged = metrics.judge(scores, labels)
+    assert metrics.nll(judged, floor=1e-15) == pytest.approx(sk.log_loss(labels, scores))
     expected = ((scores - np.eye(6)[labels]) ** 2).sum(1).mean()
-    assert metrics.brier(scores, labels) == pytest.approx(expected)
+    assert metrics.brier(judged) == pytest.approx(expected)
 
 
 def test_nll_of_an_impossible_label_is_the_floor():
-    assert metrics.nll(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-7))
+    assert metrics.nll(metrics.judge(np.array([[1.0, 0.0]]), np.array([1]))) == pytest.approx(
+        -np.log(1e-7)
+    )
 
 
 def test_calibration_ignores_the_scale_of_fused_scores(world):
     scores, labels = world
     for measure in (metrics.ece, metrics.adaptive_ece, metrics.nll, metrics.brier):
-        assert measure(scores * 4, labels) == measure(scores, labels)
+        assert measure(metrics.judge(scores * 4, labels)) == measure(metrics.judge(scores, labels))
 
 
 def test_sums_do_not_depend_on_the_order_of_samples(world):
     scores, labels = world
     order = np.random.default_rng(1).permutation(len(labels))
     for measure in (metrics.ece, metrics.nll, metrics.brier):
-        assert measure(scores[order], labels[order]) == measure(scores, labels)
+        turned = metrics.judge(scores[order], labels[order])
+        assert measure(turned) == measure(metrics.judge(scores, labels))
 
 
 def test_confusion_and_class_measures_agree_with_sklearn(world):
@@ -95,7 +99,7 @@ def test_confusion_and_class_measures_agree_with_sklearn(world):
 def test_logits_and_bad_labels_are_refused(world):
     scores, labels = world
     with pytest.raises(FeatureError, match="probabilities, not logits"):
-        metrics.ece(scores - 1, labels)
+        metrics.judge(scores - 1, labels)
     with pytest.raises(FeatureError, match="label 6 is outside the 6 classes"):
         metrics.accuracy(scores, labels + (labels == 5))
     with pytest.raises(FeatureError, match="N at least 1"):

@@ -81,12 +81,22 @@ class Fronts:
 
     def answers(self, weights: Weights) -> np.ndarray:
         """Return the answers [N] of the fusion: `fusion.fuse(..., weights).argmax(axis=1)`."""
+        return self.best(weights)[0]
+
+    def best(self, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+        """Return the answers [N] of the fusion and their scores [N], the largest of all classes."""
         first, second, third = weights
         given = np.array([first, second, third if self.has_static else 0], self.values.dtype)
         _check_weights(given)
         answers = np.empty(len(self), np.int64)
-        answer(self.start, self.classes, self.values, given, answers)
-        return answers
+        scores = np.empty(len(self), self.values.dtype)
+        answer(self.start, self.classes, self.values, given, answers, scores)
+        return answers, scores
+
+    def beside_text(self, component: str) -> Fronts:
+        """Return the fronts of text and one memory, `dynamic` or `static`, in the dynamic place."""
+        row = {"dynamic": 1, "static": 2}[component]
+        return Fronts(self.start, self.classes, self.values[[0, row, 0]], has_static=False)
 
     def grid_correct(
         self, labels: np.ndarray, dynamic_grid: Sequence[float], static_grid: Sequence[float]

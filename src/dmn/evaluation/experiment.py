@@ -6,9 +6,8 @@ beforehand, chosen on `validation` images, and the `oracle`, which has seen the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,14 @@ import numpy as np
 from dmn.config import Config
 from dmn.evaluation import selection
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
-from dmn.method import fusion
-from dmn.method.fusion import Predictions, Weights
+from dmn.evaluation.run import Run
+from dmn.method.fusion import Weights
 
 if TYPE_CHECKING:
+    from dmn.engine.search import Fronts
+    from dmn.evaluation.gathering import Measure
     from dmn.network import DualMemoryNetwork
 
-Kind = tuple[str, str]
 FUSIONS = ("fixed", "validation", "oracle")
 
 
@@ -76,88 +76,6 @@ def take(part: Part, rows: np.ndarray) -> Part:
     return Part(part.views[rows], part.labels[rows], [part.ids[i] for i in rows])
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the network answered in one stream order; all arrays by row of the part, not by time.
-
-    `weights` has an entry for each kind of fusion that could be weighted.
-    """
-
-    cell: Cell
-    order_seed: int
-    order: np.ndarray
-    labels: np.ndarray
-    predictions: Predictions
-    pseudo_label: np.ndarray
-    entropy: np.ndarray
-    weights: dict[str, Weights]
-
-    def kinds(self) -> Iterator[Kind]:
-        """Yield the components alone, and the fusion with each kind of weights."""
-        yield "text", "none"
-        yield "dynamic", "none"
-        if self.predictions.static is not None:
-            yield "static", "none"
-        for weights in self.weights:
-            yield "fused", weights
-
-    def scores(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return the scores [N, C] of a component, or of the fusion with a kind of weights."""
-        p = self.predictions
-        if component == "fused":
-            return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
-        return getattr(p, component)
-
-    def answers(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return the predicted classes [N]."""
-        return self.scores(component, weights).argmax(axis=1)
-
-    def right(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return which answers are the label, booleans [N]."""
-        return self.answers(component, weights) == self.labels
-
-    def keys(self, kind: Kind, **others: Any) -> dict[str, Any]:
-        """Return the key columns of a row about one component and kind of weights."""
-        component, weights = kind
-        named = {"component": component, "weights": weights}
-        return {"order_seed": self.order_seed} | self.cell.keys() | named | others
-
-    def accuracy_rows(self, rows: np.ndarray | None = None, **others: Any) -> list[dict[str, Any]]:
-        """Return accuracy in percent for each kind, on all of the part or on some `rows`."""
-        found = []
-        for kind in self.kinds():
-            right = self.right(*kind)
-            right = right if rows is None else right[rows]
-            value = 100 * int(right.sum()) / len(right)
-            measured = {"metric": "accuracy", "value": value, "n": len(right)}
-            found.append(self.keys(kind, **others) | measured)
-        return found
-
-    def course_rows(self, checkpoints: int, **others: Any) -> list[dict[str, Any]]:
-        """Return accuracy up to, and between, evenly spaced points of the stream (`seen`)."""
-        found = []
-        ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
-        for kind in self.kinds():
-            if kind[1] == "oracle":
-                continue
-            total = np.concatenate([[0], self.right(*kind)[self.order].cumsum()])
-            for start, end in pairwise(ends.tolist()):
-                for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start)):
-                    value = 100 * int(total[end] - total[first]) / (end - first)
-                    measured = {"metric": metric, "value": value, "n": end - first}
-                    found.append(self.keys(kind, seen=end, **others) | measured)
-        return found
-
-    def weight_rows(self, **others: Any) -> list[dict[str, Any]]:
-        """Return the fusion weights in use, for each kind."""
-        return [
-            self.keys(("fused", kind), **others)
-            | {"metric": f"weight_{name}", "value": float(value), "n": len(self.labels)}
-            for kind, weights in self.weights.items()
-            for name, value in zip(("text", "dynamic", "static"), weights, strict=True)
-        ]
-
-
 class Experiment:
     """The network of one cell, with changes to the configured model where a study makes them.
 
@@ -178,7 +96,7 @@ class Experiment:
         self.views = options.pop("views", None)
         self.network = _network(data, config, cell, options)
         self.validation = validation_part(data, config, cell)
-        self._validations: dict[int, Run] = {}
+        self.validations: dict[int, Run] = {}
 
     def run(
         self, order_seed: int, part: Part | None = None, order: np.ndarray | None = None
@@ -192,91 +110,114 @@ class Experiment:
         seeds: Sequence[int],
         part: Part | None = None,
         permutations: Sequence[np.ndarray] | None = None,
+        measure: Callable[[np.ndarray], Measure] | None = None,
     ) -> list[Run]:
-        """Run a part, the test images where none is given, once for each seed.
-
-        `permutations` of its rows are as many; else a seed's own order is taken.
-        """
-        return self.runs_by_length(seeds, [self.network.model.length], part, permutations)[0]
-
-    def runs_by_length(
-        self,
-        seeds: Sequence[int],
-        lengths: Sequence[int | None],
-        part: Part | None = None,
-        permutations: Sequence[np.ndarray] | None = None,
-    ) -> list[list[Run]]:
-        """Return `runs` for each memory length; None is unlimited.
-
-        Validation weights are those of the network's own length.
-        """
-        part = part or self.data.test
-        if permutations is None:
-            permutations = [stream_order(seed, len(part)) for seed in seeds]
-        found = self._answer(part, seeds, permutations, lengths)
-        if self.validation is not None and "validation" in self.fusions:
-            self._validate(seeds)
-        for runs in found:
-            for i, run in enumerate(runs):
-                validated = self._validations.get(run.order_seed)
-                weights = weigh(run.predictions, part.labels, validated, self.config, self.fusions)
-                runs[i] = replace(run, weights=weights)
-        return found
+        """Run a part, the test images where none is given, once for each seed: see `run_all`."""
+        return run_all([self], seeds, part, permutations, measure=measure)[0][0]
 
     def validated(self, order_seed: int) -> Run | None:
         """Return the run on the validation images, a stream of its own; None without any."""
-        if self.validation is None:
-            return None
-        self._validate([order_seed])
-        return self._validations[order_seed]
+        validate([self], [order_seed])
+        return self.validations.get(order_seed)
 
-    def _validate(self, seeds: Sequence[int]) -> None:
-        assert self.validation is not None
-        missing = [seed for seed in dict.fromkeys(seeds) if seed not in self._validations]
+
+def run_all(
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int],
+    part: Part | None = None,
+    permutations: Sequence[np.ndarray] | None = None,
+    lengths: Sequence[Sequence[int | None]] | None = None,
+    measure: Callable[[np.ndarray], Measure] | None = None,
+) -> list[list[list[Run]]]:
+    """Return the runs of each experiment by memory length and seed, on a part or the test images.
+
+    What the experiments have in common is computed once. `permutations` of the part's rows are as
+    many as seeds; else a seed's own order is taken. `lengths` are those of each experiment, None
+    for no limit; else the networks' own. Validation weights are those of the networks' own length.
+    `measure` makes from the part's labels what is to see all answers of a run, for `Run.measured`.
+    """
+    part = part or experiments[0].data.test
+    if permutations is None:
+        permutations = [stream_order(seed, len(part)) for seed in seeds]
+    limits = lengths or [[e.network.model.length] for e in experiments]
+    found = _answers(experiments, part, seeds, permutations, limits, measure)
+    validate([e for e in experiments if "validation" in e.fusions], seeds)
+    for experiment, by_length in zip(experiments, found, strict=True):
+        for runs in by_length:
+            runs[:] = [replace(run, weights=_weights(experiment, run)) for run in runs]
+    return found
+
+
+def validate(experiments: Sequence[Experiment], seeds: Sequence[int]) -> None:
+    """Run the experiments on their validation images in the seeds' orders, once each."""
+    by_count: dict[int, list[Experiment]] = {}
+    for experiment in experiments:
+        if experiment.validation is not None:
+            by_count.setdefault(len(experiment.validation), []).append(experiment)
+    for count, own in by_count.items():
+        missing = [s for s in dict.fromkeys(seeds) if any(s not in e.validations for e in own)]
         if not missing:
-            return
-        count = len(self.validation)
+            continue
+        part = own[0].validation
+        assert part is not None
         permutations = [stream_order(seed, count, "validation") for seed in missing]
-        runs = self._answer(self.validation, missing, permutations, [self.network.model.length])[0]
-        self._validations |= dict(zip(missing, runs, strict=True))
+        limits = [[e.network.model.length] for e in own]
+        found = _answers(own, part, missing, permutations, limits)
+        for experiment, (runs,) in zip(own, found, strict=True):
+            experiment.validations |= dict(zip(missing, runs, strict=True))
 
-    def _answer(
-        self,
-        part: Part,
-        seeds: Sequence[int],
-        permutations: Sequence[np.ndarray],
-        lengths: Sequence[int | None],
-    ) -> list[list[Run]]:
-        """Return unweighted runs by length and seed; text and static answers are shared."""
-        from dmn.network import evaluate_many
 
-        views = part.views if self.views is None else part.views[:, : self.views]
-        # no class can hold more than all images
-        limits = [len(part) if length is None else length for length in lengths]
-        result = evaluate_many(self.network, views, permutations, limits)
-        dynamic = result.dynamic[:, :, 0].cpu().numpy()
-        text = result.text.cpu().numpy()
-        static = None if result.static is None else result.static[0].cpu().numpy()
-        return [
+def _answers(
+    experiments: Sequence[Experiment],
+    part: Part,
+    seeds: Sequence[int],
+    permutations: Sequence[np.ndarray],
+    lengths: Sequence[Sequence[int | None]],
+    measure: Callable[[np.ndarray], Measure] | None = None,
+) -> list[list[list[Run]]]:
+    """Return unweighted runs by experiment, length and seed."""
+    from dmn.engine.blockwise import answer_blockwise
+    from dmn.engine.requests import Request
+    from dmn.evaluation.gathering import Gathering
+
+    requests = [
+        Request.of(e.network.model, _views(part, e.views), own)
+        for e, own in zip(experiments, lengths, strict=True)
+    ]
+    gathering = Gathering(requests, len(seeds), part.labels, measure)
+    answered = answer_blockwise(requests, permutations, gathering.add)
+    return [
+        [
             [
                 Run(
-                    cell=self.cell,
+                    cell=experiment.cell,
                     order_seed=seed,
                     order=np.asarray(order),
                     labels=part.labels,
-                    predictions=Predictions(text, dynamic[i, place], static),
-                    pseudo_label=result.pseudo_label.cpu().numpy(),
-                    entropy=result.entropy.cpu().numpy(),
-                    weights={},
+                    fronts=gathering.fronts(i, o, n),
+                    pseudo_label=answered[i].pseudo_label,
+                    entropy=answered[i].entropy,
+                    measured=gathering.measured(i, o, n),
                 )
-                for i, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
+                for o, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
             ]
-            for place in range(len(limits))
+            for n in range(len(lengths[i]))
         ]
+        for i, experiment in enumerate(experiments)
+    ]
+
+
+def _views(part: Part, count: int | None) -> np.ndarray:
+    return part.views if count is None else part.views[:, :count]
+
+
+def _weights(experiment: Experiment, run: Run) -> dict[str, Weights]:
+    validated = experiment.validations.get(run.order_seed)
+    return weigh(run.fronts, run.labels, validated, experiment.config, experiment.fusions)
 
 
 def weigh(
-    predictions: Predictions,
+    fronts: Fronts,
     labels: np.ndarray,
     validated: Run | None,
     config: Config,
@@ -288,10 +229,10 @@ def weigh(
     if "fixed" in fusions:
         weights["fixed"] = config.fusion.fixed
     if "validation" in fusions and validated is not None:
-        found = selection.select_on_validation(validated.predictions, validated.labels, grid)
+        found = selection.select_on_validation(validated.fronts, validated.labels, grid)
         weights["validation"] = found.weights
     if "oracle" in fusions:
-        weights["oracle"] = selection.oracle(predictions, labels, grid).weights
+        weights["oracle"] = selection.oracle(fronts, labels, grid).weights
     return weights
 
 

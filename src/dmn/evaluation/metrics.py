@@ -32,6 +32,31 @@ class Reliability:
     confidence: np.ndarray
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What calibration asks of the scores of N samples, after each row was divided by its sum.
+
+    confidence, own [N]: the largest and the label's; square [N]: the sum of the squares of all;
+    correct [N]: whether the largest is the label's.
+    """
+
+    confidence: np.ndarray
+    own: np.ndarray
+    square: np.ndarray
+    correct: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+
+def judge(scores: np.ndarray, labels: np.ndarray) -> Judged:
+    """Return what calibration asks of scores [N, C]."""
+    scores, labels = _checked(scores, labels)
+    p = normalised(scores)
+    own = p[np.arange(len(labels)), labels]
+    return Judged(p.max(axis=1), own, (p**2).sum(axis=1), predict(scores) == labels)
+
+
 def predict(scores: np.ndarray) -> np.ndarray:
     """Return the class of the first largest score of each row, [N]."""
     return np.asarray(scores).argmax(axis=1)
@@ -63,20 +88,21 @@ def normalised(scores: np.ndarray) -> np.ndarray:
     return np.asarray(scores / total)
 
 
-def reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+def reliability(judged: Judged, bins: int = BINS) -> Reliability:
     """Return equal-width bins (a, b] of the largest normalised probability."""
-    confidence, correct = _confidence(scores, labels)
+    confidence = judged.confidence
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    return _binned(np.linspace(0, 1, bins + 1), place, confidence, correct)
+    return _binned(np.linspace(0, 1, bins + 1), place, confidence, judged.correct)
 
 
-def adaptive_reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+def adaptive_reliability(judged: Judged, bins: int = BINS) -> Reliability:
     """Return bins of equal count (up to one) in order of confidence; edges are quantiles."""
-    confidence, correct = _confidence(scores, labels)
+    confidence = judged.confidence
     place = np.empty(len(confidence), dtype=np.int64)
     order = np.argsort(confidence, kind="stable")
     place[order] = np.arange(len(order)) * bins // len(order)
-    return _binned(np.quantile(confidence, np.linspace(0, 1, bins + 1)), place, confidence, correct)
+    edges = np.quantile(confidence, np.linspace(0, 1, bins + 1))
+    return _binned(edges, place, confidence, judged.correct)
 
 
 def calibration_error(diagram: Reliability) -> float:
@@ -86,29 +112,24 @@ def calibration_error(diagram: Reliability) -> float:
     return math.fsum(gap) / int(diagram.count.sum())
 
 
-def ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def ece(judged: Judged, bins: int = BINS) -> float:
     """Return the expected calibration error over `bins` equal-width bins."""
-    return calibration_error(reliability(scores, labels, bins))
+    return calibration_error(reliability(judged, bins))
 
 
-def adaptive_ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def adaptive_ece(judged: Judged, bins: int = BINS) -> float:
     """Return the expected calibration error over `bins` bins of equal count."""
-    return calibration_error(adaptive_reliability(scores, labels, bins))
+    return calibration_error(adaptive_reliability(judged, bins))
 
 
-def nll(scores: np.ndarray, labels: np.ndarray, floor: float = FLOOR) -> float:
+def nll(judged: Judged, floor: float = FLOOR) -> float:
     """Return the mean of -log p of the label, in nats; p is normalised and at least `floor`."""
-    scores, labels = _checked(scores, labels)
-    own = normalised(scores)[np.arange(len(labels)), labels]
-    return -math.fsum(np.log(np.maximum(own, floor))) / len(labels)
+    return -math.fsum(np.log(np.maximum(judged.own, floor))) / len(judged)
 
 
-def brier(scores: np.ndarray, labels: np.ndarray) -> float:
+def brier(judged: Judged) -> float:
     """Return the mean squared distance, summed over classes, from p to the one-hot label."""
-    scores, labels = _checked(scores, labels)
-    distance = normalised(scores)
-    distance[np.arange(len(labels)), labels] -= 1
-    return math.fsum((distance**2).ravel()) / len(labels)
+    return math.fsum(judged.square - 2 * judged.own + 1) / len(judged)
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -142,11 +163,6 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
         bad = int(labels.min() if labels.min() < 0 else labels.max())
         raise FeatureError(f"label {bad} is outside the {scores.shape[1]} classes of the scores")
     return scores, labels
-
-
-def _confidence(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = _checked(scores, labels)
-    return normalised(scores).max(axis=1), predict(scores) == labels
 
 
 def _binned(

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from dmn.evaluation.experiment import Experiment, Run
+    from dmn.evaluation.experiment import Experiment
+    from dmn.evaluation.run import Run
 
 TITLE = "Component ablation"
 QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
@@ -61,20 +62,22 @@ def measure(
     """Fuse text with no, one and both memories; then take away one choice at a time."""
     import pandas as pd
 
-    from dmn.evaluation.experiment import Experiment, study_cells
+    from dmn.evaluation.experiment import Experiment, run_all, study_cells
 
     rows: list[dict[str, Any]] = []
     used = order_seeds[: options.max_orders]
     for cell in study_cells(data, config):
+        names = _variants(cell)
         full = Experiment(data, config, cell)
-        for run in full.runs(used):
+        changed = [Experiment(data, config, cell, **VARIANTS[name]) for name in names]
+        (whole,), *others = run_all([full, *changed], used)
+        for run in whole:
             rows += run.accuracy_rows(variant=FULL, memories=ALL)
             for name in MEMORIES:
                 part = _fused_with(full, run, name)
                 rows += [] if part is None else part.accuracy_rows(variant=FULL, memories=name)
-        for name in _variants(cell):
-            changed = Experiment(data, config, cell, **VARIANTS[name])
-            for run in changed.runs(used):
+        for name, (runs,) in zip(names, others, strict=True):
+            for run in runs:
                 rows += run.accuracy_rows(variant=name, memories=ALL)
     return Measurement(pd.DataFrame(rows))
 
@@ -92,7 +95,7 @@ def _fused_with(experiment: Experiment, run: Run, memory: str) -> Run | None:
         return None
     validated = experiment.validated(run.order_seed)
     weights = weigh(
-        part.predictions,
+        part.fronts,
         part.labels,
         None if validated is None else _keep(validated, memory),
         experiment.config,
@@ -102,10 +105,9 @@ def _fused_with(experiment: Experiment, run: Run, memory: str) -> Run | None:
 
 def _keep(run: Run, memory: str) -> Run | None:
     # a lone memory stands in the dynamic place: what the fusion sees is text and one other
-    kept = getattr(run.predictions, MEMORIES[memory])
-    if kept is None:
+    if MEMORIES[memory] == "static" and not run.fronts.has_static:
         return None
-    return replace(run, predictions=type(run.predictions)(run.predictions.text, kept))
+    return replace(run, fronts=run.fronts.beside_text(MEMORIES[memory]))
 
 
 def report(

@@ -37,6 +37,7 @@ def measure(
     import pandas as pd
 
     from dmn.evaluation.experiment import Experiment, largest, study_cells
+    from dmn.evaluation.moments import Moments
 
     found = list(study_cells(data, config))
     rows: list[dict[str, Any]] = []
@@ -44,7 +45,8 @@ def measure(
         cell = largest(found, setting)
         if cell is None:
             continue
-        for run in Experiment(data, config, cell).runs(order_seeds[: options.max_orders]):
+        used = order_seeds[: options.max_orders]
+        for run in Experiment(data, config, cell).runs(used, measure=Moments):
             for kind in run.kinds():
                 rows += _rows(run, kind, options.bins)
     return Measurement(pd.DataFrame(rows))
@@ -53,18 +55,18 @@ def measure(
 def _rows(run: Any, kind: tuple[str, str], bins: int) -> list[dict[str, Any]]:
     from dmn.evaluation import metrics
 
-    scores, labels = run.scores(*kind), run.labels
-    diagram = metrics.reliability(scores, labels, bins)
+    judged = run.measured.judged(run.fronts, run.weights_of(*kind))
+    diagram = metrics.reliability(judged, bins)
     measured = {
         "ece": metrics.calibration_error(diagram),
-        "nll": metrics.nll(scores, labels),
-        "brier": metrics.brier(scores, labels),
-        "confidence": float(metrics.normalised(scores).max(axis=1).mean()),
-        "accuracy": 100 * metrics.accuracy(scores, labels),
+        "nll": metrics.nll(judged),
+        "brier": metrics.brier(judged),
+        "confidence": float(judged.confidence.mean()),
+        "accuracy": 100 * int(judged.correct.sum()) / len(judged),
     }
     keys = run.keys(kind)
     rows = [
-        keys | {"metric": name, "value": value, "n": len(labels), "bin": -1}
+        keys | {"metric": name, "value": value, "n": len(judged), "bin": -1}
         for name, value in measured.items()
     ]
     for b in np.flatnonzero(diagram.count):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dmn.engine.schedule import Schedule
-    from dmn.evaluation.experiment import Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Failure modes"
 QUESTION = "When does the memory take in wrong images, and which classes pay for it?"

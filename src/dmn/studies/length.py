@@ -28,7 +28,7 @@ from dmn.report.comparisons import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dmn.evaluation.experiment import Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Memory length"
 QUESTION = "How many test images should a class remember, and which ones?"
@@ -76,12 +76,11 @@ def measure(
     for cell in (largest(found, "zero_shot"), largest(found, "training_free")):
         if cell is None:
             continue
-        for rule in RULES if cell.shots == 0 else RULES[:1]:
-            for length, run in _runs(data, config, cell, rule, options.lengths, used):
-                # without a limit nothing is ever refused, so all rules are one
-                rules = RULES if length == UNLIMITED and cell.shots == 0 else (rule,)
-                for name in rules:
-                    rows += _rows(run, ends, entry_rule=name, length=length)
+        for rule, length, run in _runs(data, config, cell, options.lengths, used):
+            # without a limit nothing is ever refused, so all rules are one
+            rules = RULES if length == UNLIMITED and cell.shots == 0 else (rule,)
+            for name in rules:
+                rows += _rows(run, ends, entry_rule=name, length=length)
     return Measurement(pd.DataFrame(rows))
 
 
@@ -89,20 +88,23 @@ def _runs(
     data: StudyData,
     config: Config,
     cell: Cell,
-    rule: str,
     lengths: Sequence[int],
     order_seeds: Sequence[int],
-) -> Iterator[tuple[str, Run]]:
-    from dmn.evaluation.experiment import Experiment
+) -> Iterator[tuple[str, str, Run]]:
+    """Yield entry rule, length and run, all of which share one pass over the images."""
+    from dmn.evaluation.experiment import Experiment, run_all
 
-    limits: list[int | None] = [*sorted(lengths)]
-    if rule == RULES[0]:
-        limits.append(None)
-    experiment = Experiment(data, config, cell, fusions=("fixed",), entry_rule=rule)
-    found = experiment.runs_by_length(order_seeds, limits)
-    for limit, runs in zip(limits, found, strict=True):
-        for run in runs:
-            yield UNLIMITED if limit is None else str(limit), run
+    rules = RULES if cell.shots == 0 else RULES[:1]
+    experiments = [
+        Experiment(data, config, cell, fusions=("fixed",), entry_rule=rule) for rule in rules
+    ]
+    limits: list[list[int | None]] = [[*sorted(lengths)] for _ in rules]
+    limits[0].append(None)
+    found = run_all(experiments, order_seeds, lengths=limits)
+    for rule, own, by_length in zip(rules, limits, found, strict=True):
+        for limit, runs in zip(own, by_length, strict=True):
+            for run in runs:
+                yield rule, UNLIMITED if limit is None else str(limit), run
 
 
 def _rows(run: Run, ends: Sequence[int], **others: Any) -> list[dict[str, Any]]:

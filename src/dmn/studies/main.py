@@ -60,21 +60,20 @@ def measure(
     """Run every cell over the orders; keep each component's answer for every sample."""
     import pandas as pd
 
-    from dmn.evaluation.experiment import Experiment, cell_name, study_cells
+    from dmn.evaluation.experiment import Experiment, cell_name, run_all, study_cells
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {
         "labels": data.test.labels.astype(np.int16),
         "order_seeds": np.asarray(order_seeds, dtype=np.int64),
     }
-    for cell in study_cells(data, config):
-        experiment = Experiment(data, config, cell)
-        runs = experiment.runs(order_seeds)
+    experiments = [Experiment(data, config, cell) for cell in study_cells(data, config)]
+    for experiment, (runs,) in zip(experiments, run_all(experiments, order_seeds), strict=True):
         samples["orders"] = np.stack([run.order for run in runs]).astype(np.int32)
         for run in runs:
             rows += run.accuracy_rows(seen=0) + run.weight_rows(seen=0)
             rows += run.course_rows(options.checkpoints)
-        name = cell_name(cell)
+        name = cell_name(experiment.cell)
         for names in runs[0].kinds():
             answers = np.stack([run.answers(*names) for run in runs])
             samples["/".join([name, *names])] = answers.astype(np.int16)

@@ -121,16 +121,22 @@ def measure(
     """Run each arrangement over the orders, then streams whose domain changes half-way."""
     import pandas as pd
 
-    from dmn.evaluation.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment, run_all
 
     rows: list[dict[str, Any]] = []
-    for cell in _cells(data, config):
-        experiment = Experiment(data, config, cell)
-        used = order_seeds[: options.max_orders]
-        arranged = [arrangements(data.test.labels, seed, options) for seed in used]
-        for name in arranged[0]:
-            for run in experiment.runs(used, permutations=[found[name] for found in arranged]):
-                rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
+    used = order_seeds[: options.max_orders]
+    arranged = [arrangements(data.test.labels, seed, options) for seed in used]
+    streams = [
+        (name, seed, found[name])
+        for name in arranged[0]
+        for seed, found in zip(used, arranged, strict=True)
+    ]
+    names, seeds, permutations = zip(*streams, strict=True)
+    experiments = [Experiment(data, config, cell) for cell in _cells(data, config)]
+    found = run_all(experiments, seeds, permutations=permutations)
+    for experiment, (runs,) in zip(experiments, found, strict=True):
+        for name, run in zip(names, runs, strict=True):
+            rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
         for kind, severity in sorted(data.shifts):
             if severity == options.severity:
                 for seed in used:

@@ -138,8 +138,8 @@ def collect(text, dynamic, static, bits_of, C, margin, start):
 
 
 @njit(**EXACT)
-def answer(start, classes, values, weights, answers):
-    """Fill answers [N] with the class of the first largest weighted sum of each row."""
+def answer(start, classes, values, weights, answers, scores):
+    """Fill answers [N] and scores [N] with each row's first largest weighted sum and its class."""
     first, second, third = weights[0], weights[1], weights[2]
     for i in range(len(answers)):
         at = start[i]
@@ -149,6 +149,7 @@ def answer(start, classes, values, weights, answers):
             score = first * values[0, k] + second * values[1, k] + third * values[2, k]
             if score > best:
                 best, answers[i] = score, classes[k]
+        scores[i] = best
 
 
 @njit(**EXACT)
