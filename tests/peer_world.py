@@ -17,7 +17,11 @@ SCALE = 40.0  # flatter than CLIP's, so that no probability is 0 or 1
 def world(images: int = 70, shots: bool = False) -> tuple[Images, Given, np.ndarray]:
     """Return test images, what a peer is given, and the test labels."""
     data = study_data(images=images, noise=0.5)
-    few = {"shots": unit(data.memories[max(data.memories)][:, 1:]), "shot_views": data.train} if shots else {}
+    few = (
+        {"shots": unit(data.memories[max(data.memories)][:, 1:]), "shot_views": data.train}
+        if shots
+        else {}
+    )
     return Images(data.test.views), Given(unit(data.text), SCALE, **few), data.test.labels
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from dmn.encoders.config import EncoderConfig, EncoderTraining, ViewConfig
+from dmn.method.choices import SETTINGS, Kind, Position, Readout, Setting
 from dmn.schema import Strict
 from dmn.seeds import SeedEntry, all_seeds
 
-Setting = Literal["zero_shot", "training_free", "few_shot"]
-Position = Literal["query", "key", "value", "qkv", "output", "all"]
 Seed = Annotated[int, Field(ge=0)]
 MAX_VALIDATION_SHOTS = 4
 
@@ -96,14 +95,12 @@ class Model(Strict):
 
     length: int = Field(50, ge=1, description="L, slots of a class in the dynamic memory")
     beta: float = Field(5.5, gt=0, description="sharpness of the attention")
-    readout: Literal["similarity", "entropy", "center"] = Field(
-        "similarity", description="how a class's slots become its classifier"
-    )
+    readout: Readout = Field("similarity", description="how a class's slots become its classifier")
     view_share: float = Field(
         0.2, gt=0, le=1, description="share of views kept, least entropy (paper: 3 of 32; 3 of 16)"
     )
     position: Position = Field("all", description="where projections act")
-    projection: Literal["bias", "linear"] = Field(
+    projection: Kind = Field(
         "bias", description="class-wise biases (as released) or D x D layers (as in the paper)"
     )
 
@@ -170,7 +167,7 @@ class Config(Strict):
     datasets: list[str] = Field(["digits"], min_length=1, description="names in the registry")
     backbones: list[str] = Field(["glyph"], min_length=1, description="names in `encoders`")
     settings: list[Setting] = Field(
-        list(get_args(Setting)), min_length=1, description="which of the paper's three settings"
+        [*SETTINGS], min_length=1, description="which of the paper's three settings"
     )
     shots: list[Annotated[int, Field(ge=1)]] = Field(
         [1, 4, 16], min_length=1, description="K, labelled images per class"

@@ -13,7 +13,7 @@ EntryRule = Literal["entropy", "fifo", "random", "reservoir"]
 Kind = Literal["bias", "linear"]
 Position = Literal["query", "key", "value", "qkv", "output", "all"]
 
-SETTINGS: tuple[str, ...] = get_args(Setting)
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
 READOUTS: tuple[str, ...] = get_args(Readout)
 ENTRY_RULES: tuple[str, ...] = get_args(EntryRule)
 KINDS: tuple[str, ...] = get_args(Kind)

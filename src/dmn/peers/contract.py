@@ -30,8 +30,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from dmn.config.model import Setting
 from dmn.errors import ConfigError, nearest
+from dmn.method.choices import SETTINGS, Setting
 from dmn.peers.formulas import unit
 from dmn.schema import Strict
 
@@ -157,7 +157,7 @@ def from_module(name: str, module: ModuleType, changes: Mapping[str, Any] | None
         raise ConfigError(
             f"method {name} ({file}) has no {', '.join(missing)}; docs/extending.md has an example"
         )
-    _check_words(f"SETTINGS of method {name} ({file})", module.SETTINGS, get_args(Setting))
+    _check_words(f"SETTINGS of method {name} ({file})", module.SETTINGS, SETTINGS)
     _check_words(f"SEES of method {name} ({file})", [module.SEES], get_args(Sees))
     _check_words(f"NEEDS of method {name} ({file})", module.NEEDS, get_args(Need))
     base = _options(name, module, changes or {})
