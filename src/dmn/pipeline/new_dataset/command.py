@@ -32,6 +32,7 @@ from dmn.pipeline.new_dataset.entries import (
     TRAINING,
     add_entry,
     check_writable,
+    declare_files,
     write_config,
 )
 from dmn.pipeline.new_dataset.remarks import NewDataset, remarks
@@ -182,17 +183,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of the cut into parts, where there are none (0)"
     )
-    parser.add_argument(
-        "--registry",
-        metavar="FILE",
-        default="config/registry.yaml",
-        help="to add the entry to (%(default)s)",
-    )
-    parser.add_argument("--config", metavar="FILE", help="to write (config/NAME.yaml)")
-    parser.add_argument(
-        "--manual", metavar="FOLDER", default="data/manual", help="of the split (%(default)s)"
-    )
-    parser.add_argument("--replace", action="store_true", help="an earlier data set of the name")
+    declare_files(parser, "the split", "data set")
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,21 @@ def check_name(name: str) -> None:
         raise ConfigError(f"{name!r} cannot be a data set's name; use a-z, 0-9 and _")
     if entry_file(name).exists():
         raise ConfigError(f"{name!r} is a data set of this project; choose another name")
+
+
+def declare_files(parser: argparse.ArgumentParser, brought: str, earlier: str) -> None:
+    """Add the options that say where an entry, its configuration and what is `brought` go."""
+    parser.add_argument(
+        "--registry",
+        metavar="FILE",
+        default="config/registry.yaml",
+        help="to add the entry to (%(default)s)",
+    )
+    parser.add_argument("--config", metavar="FILE", help="to write (config/NAME.yaml)")
+    parser.add_argument(
+        "--manual", metavar="FOLDER", default="data/manual", help=f"of {brought} (%(default)s)"
+    )
+    parser.add_argument("--replace", action="store_true", help=f"an earlier {earlier} of the name")
 
 
 def check_writable(name: str, registry: Path, config: Path, replace: bool) -> None:

@@ -35,6 +35,7 @@ from dmn.pipeline.new_dataset.entries import (
     TRAINING,
     add_entry,
     check_writable,
+    declare_files,
     write_config,
 )
 
@@ -314,15 +315,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="draw N images of each class for shots and validation, where there is one part only",
     )
     parser.add_argument("--text-axes", choices=["C D", "D C"], help="only where C equals D")
-    parser.add_argument(
-        "--registry",
-        metavar="FILE",
-        default="config/registry.yaml",
-        help="to add the entry to (%(default)s)",
-    )
-    parser.add_argument("--config", metavar="FILE", help="to write (config/NAME.yaml)")
-    parser.add_argument("--manual", metavar="FOLDER", default="data/manual", help="of the links")
-    parser.add_argument("--replace", action="store_true", help="an earlier import of the name")
+    declare_files(parser, "the links", "import")
 
 
 def main(arguments: argparse.Namespace) -> None:

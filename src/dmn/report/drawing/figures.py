@@ -14,6 +14,9 @@ import numpy as np
 
 from dmn.report.drawing.labels import label_ends, legend_above
 from dmn.report.drawing.panels import (
+    ACCURACY,
+    PANELS,
+    SERIES,
     axis_labels,
     combinations,
     finish,
@@ -45,9 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["dots", "gallery", "heatmap", "lines", "nothing", "reliability", "scatter"]
 
 Scale = Literal["auto", "linear", "log", "ordinal"]
-SERIES = ("component", "weights")
-PANELS = ("dataset", "backbone")
-ACCURACY = "accuracy (%)"
 
 
 def lines(

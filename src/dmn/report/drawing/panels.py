@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PANEL_COLUMNS = 3
+# the columns that tell lines and panels apart where a figure does not say which
+SERIES = ("component", "weights")
+PANELS = ("dataset", "backbone")
+ACCURACY = "accuracy (%)"
 
 
 def need(rows: pd.DataFrame, columns: Sequence[str], form: str) -> None:

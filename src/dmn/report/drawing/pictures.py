@@ -9,6 +9,9 @@ import numpy as np
 
 from dmn.errors import ArtifactError
 from dmn.report.drawing.panels import (
+    ACCURACY,
+    PANELS,
+    SERIES,
     axis_labels,
     combinations,
     finish,
@@ -25,10 +28,6 @@ from dmn.report.words import in_figure, words
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SERIES = ("component", "weights")
-PANELS = ("dataset", "backbone")
-ACCURACY = "accuracy (%)"
 
 
 def heatmap(
