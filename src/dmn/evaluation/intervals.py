@@ -5,7 +5,7 @@ factors (Clark 1973, Owen 2007). The variance of the grand mean is the sum over 
 of their mean squares, with signs that alternate, as the analysis of variance of the fully random
 model has it. The quantile is Cochran's (1964): the mean of the factors' Student quantiles, weighted
 by what each adds to the variance. So an interval is wide where three splits differ much, and the
-usual one over images where no seed matters; docs/statistics.md has the simulated coverage.
+usual one over images where no seed matters (docs/statistics.md).
 """
 
 from __future__ import annotations
