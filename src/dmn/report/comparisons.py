@@ -124,6 +124,29 @@ def with_most_shots(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["shots"] == most]
 
 
+def worst_orders(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over stream orders and over their worst tenth, where orders matter.
+
+    Of each split and training the worst tenth is taken, then the mean over them. It has no
+    interval: it is chosen by its outcome.
+    """
+    import pandas as pd
+
+    from dmn.evaluation.across import worst_tenth
+
+    keys = [*CELL, "component", "weights"]
+    moved = rows[~rows["component"].isin(["text", "static"])]
+    found = []
+    for names, part in moved.groupby(keys, sort=False):
+        runs = part.groupby(["split_seed", "training_seed"], sort=False)["value"]
+        found.append(
+            dict(zip(keys, names, strict=True))
+            | {"n_orders": part["order_seed"].nunique(), "all_orders": part["value"].mean()}
+            | {"worst_tenth": runs.agg(worst_tenth).mean(), "worst_order": runs.min().mean()}
+        )
+    return pd.DataFrame(found)
+
+
 class Leader(NamedTuple):
     """The level of a column with the best mean, and its lead over each other level, paired.
 

@@ -58,7 +58,11 @@ WORDS = {
     "n_trainings": "trainings",
     "n_images": "images",
     "dataset": "data set",
+    "n_data_sets": "data sets",
     "p_value": "p",
+    "p_signed_rank": "signed-rank p",
+    "p_holm": "p by Holm",
+    "p_friedman": "Friedman's p",
 } | {key: entry.title for key, entry in PEERS.items()}
 
 
@@ -92,10 +96,10 @@ def listed(names: Sequence[str], shown: int = LISTED) -> str:
 def counted(number: float, name: str) -> str:
     """Return a number with its noun.
 
-    >>> counted(1, "splits"), counted(10, "orders")
-    ('1 split', '10 orders')
+    >>> counted(1, "splits"), counted(10, "data_sets")
+    ('1 split', '10 data sets')
     """
-    return f"{int(number)} {name[:-1] if int(number) == 1 else name}"
+    return f"{int(number)} {words(name[:-1] if int(number) == 1 else name)}"
 
 
 def variation(*rows: Any) -> str:
@@ -132,7 +136,7 @@ def uncertainty(table: pd.DataFrame, shown: int = 3) -> str:
 def _range(rows: Sequence[Any], name: str) -> str:
     counts = [int(row[f"n_{name}"]) for row in rows]
     low, high = min(counts), max(counts)
-    return counted(low, name) if low == high else f"{low} to {high} {name}"
+    return counted(low, name) if low == high else f"{low} to {high} {words(name)}"
 
 
 def _held(row: Any) -> list[str]:

@@ -20,6 +20,7 @@ from dmn.report.comparisons import (
     in_order,
     kind,
     with_most_shots,
+    worst_orders,
 )
 from dmn.report.words import cell_words, said, text_words, verdict, where
 
@@ -31,7 +32,7 @@ TITLE = "Main results"
 QUESTION = "How much does each memory add to text alone, and how much is the weight search?"
 NEEDS = ("projection",)
 READS = EXPERIMENT
-TABLES = ("main", "optimism", "beside_the_paper")
+TABLES = ("main", "optimism", "worst_orders", "across_data_sets", "beside_the_paper")
 FIGURES = ("accuracy_against_shots", "accuracy_along_stream")
 COMPARISONS = [
     (f"{first} - {second}", kind("fused", first), kind("fused", second))
@@ -83,6 +84,7 @@ def report(
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
     from dmn.evaluation.summaries import summarise
+    from dmn.report.across import across, across_table
     from dmn.report.published import beside_the_paper, closeness
     from dmn.report.tables import describe
 
@@ -106,11 +108,19 @@ def report(
         "accuracy_against_shots": _against_shots(table),
         "accuracy_along_stream": _along_stream(rows),
     }
+    least = options.smallest_difference
+    gained, worst = gains(whole, CELL), worst_orders(whole)
+    over = across(gained, ["component", "weights"], least)
     beside = beside_the_paper(rows)
-    tables = {"main": main, "optimism": optimism, "beside_the_paper": beside}
-    return Report(
-        tables, figures, _findings(whole, optimism, options.smallest_difference) + closeness(beside)
-    )
+    tables = {
+        "main": main,
+        "optimism": optimism,
+        "worst_orders": _worst_table(worst),
+        "across_data_sets": across_table(over, "Gain over text alone, across data sets."),
+        "beside_the_paper": beside,
+    }
+    sentences = [*_across(over, least), *_findings(gained, optimism, least), *_worst(worst)]
+    return Report(tables, figures, sentences + closeness(beside))
 
 
 def _against_shots(table: pd.DataFrame) -> Figure:
@@ -155,8 +165,40 @@ def _along_stream(rows: pd.DataFrame) -> Figure:
     )
 
 
-def _findings(whole: pd.DataFrame, optimism: pd.DataFrame, least: float) -> list[str]:
-    table = gains(whole, CELL)
+def _worst_table(worst: pd.DataFrame) -> pd.DataFrame:
+    from dmn.report.tables import describe
+
+    shown = ("all_orders", "worst_tenth", "worst_order")
+    return describe(
+        worst,
+        "Accuracy over the orders of the stream, over the worst tenth of them, and in the worst: "
+        "of each split and training, then the mean.",
+        labels={name: f"{name.replace('_', ' ')} (%)" for name in shown} | {"n_orders": "orders"},
+    )
+
+
+def _across(over: pd.DataFrame, least: float) -> list[str]:
+    from dmn.report.across import across_words, with_most_shots_anywhere
+
+    return [
+        across_words(row, SUBJECTS[row["component"], row["weights"]], text_words(row), least)
+        for row in with_most_shots_anywhere(over).to_dict("records")
+        if row["weights"] != "oracle"
+    ]
+
+
+def _worst(worst: pd.DataFrame) -> list[str]:
+    own = worst[(worst["component"] == "dynamic") & (worst["n_orders"] > 1)]
+    return [
+        f"{where(row)}, {cell_words(row)}: in the worst tenth of {row['n_orders']} orders the "
+        f"dynamic memory alone answers {row['worst_tenth']:.1f}% right, "
+        f"{row['all_orders'] - row['worst_tenth']:.1f} points below the mean of all (no interval: "
+        "they are chosen by their outcome)."
+        for row in with_most_shots(own).to_dict("records")
+    ]
+
+
+def _findings(table: pd.DataFrame, optimism: pd.DataFrame, least: float) -> list[str]:
     if table.empty:
         return []
     sentences = []

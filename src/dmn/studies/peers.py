@@ -29,8 +29,8 @@ TITLE = "Peers"
 QUESTION = "How do other methods fare on the same features, and what does an answer cost?"
 NEEDS = ("projection",)
 READS = EXPERIMENT
-TABLES = ("peers", "against_dmn", "cost")
-FIGURES = ("peers", "accuracy_against_cost")
+TABLES = ("peers", "against_dmn", "across_data_sets", "average_ranks", "cost")
+FIGURES = ("peers", "average_ranks", "accuracy_against_cost")
 
 
 class Options(StudyOptions):
@@ -149,7 +149,16 @@ def report(
     import pandas as pd
 
     from dmn.evaluation.summaries import summarise
+    from dmn.report.across import (
+        ONE,
+        across,
+        across_table,
+        average_ranks,
+        ranks_table,
+        with_most_shots_anywhere,
+    )
     from dmn.report.drawing import figures
+    from dmn.report.drawing.ranks import critical_difference
     from dmn.report.tables import describe
 
     accuracy = rows[rows["metric"] == "accuracy"]
@@ -157,6 +166,9 @@ def report(
     against = _against_dmn(accuracy)
     cost = _cost_table(rows)
     drawn = _preferred(table)
+    least = options.smallest_difference
+    over = across(against, ["method", "weights"], least)
+    ranks = average_ranks(drawn)
     # both settings with shots begin at none
     start = drawn[drawn["setting"] == "zero_shot"]
     settings_with_shots = drawn.loc[drawn["shots"] > 0, "setting"].unique()
@@ -177,6 +189,12 @@ def report(
             "DMN minus each method with as many shots, paired by split and order seed.",
             unit="points",
         ),
+        "across_data_sets": across_table(over, "DMN minus each method, across data sets."),
+        "average_ranks": ranks_table(
+            ranks,
+            "Average rank of each method over data sets, 1 the best; with strengths chosen on "
+            "validation images where a method has any.",
+        ),
         "cost": describe(
             cost,
             "Cost of one test image: passes through the image encoder, multiply-adds beyond them, "
@@ -195,6 +213,13 @@ def report(
             x_label="shots per class",
             table="peers",
         ),
+        "average_ranks": critical_difference(
+            with_most_shots_anywhere(ranks),
+            caption="Average ranks over data sets, the best at the left. A bar joins methods that "
+            "Nemenyi's test does not find apart.",
+            reason=f"{ONE}.".capitalize(),
+            table="average_ranks",
+        ),
         "accuracy_against_cost": figures.scatter(
             bench.merge(cost, on=[*CELL, "method"]),
             "operations",
@@ -207,7 +232,8 @@ def report(
             table="cost",
         ),
     }
-    return Report(tables, drawings, _findings(against, cost, options.smallest_difference))
+    sentences = _across(over, ranks, least) + _findings(against, cost, least)
+    return Report(tables, drawings, sentences)
 
 
 def _preferred(table: pd.DataFrame) -> pd.DataFrame:
@@ -254,6 +280,18 @@ def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat(found, ignore_index=True)
     first = [*CELL, "method", "weights"]
     return table[[*first, *(c for c in table.columns if c not in first)]]
+
+
+def _across(over: pd.DataFrame, ranks: pd.DataFrame, least: float) -> list[str]:
+    from dmn.report.across import GROUP, across_words, ranks_words, with_most_shots_anywhere
+
+    sentences = [
+        across_words(row, "DMN", words(row["method"]), least, rivals=True)
+        for row in with_most_shots_anywhere(over).to_dict("records")
+    ]
+    most = with_most_shots_anywhere(ranks)
+    parts = most.groupby(GROUP, sort=False) if len(most) else ()
+    return sentences + [ranks_words(part) for _, part in parts]
 
 
 def _findings(against: pd.DataFrame, cost: pd.DataFrame, least: float) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 8  # classes drawn at each end
+BESIDE = 4  # pictures turned right, and wrong, of each of several data sets
 
 
 def failure_figures(
@@ -91,28 +92,43 @@ def _called(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
-    """Draw the images that the zero-shot memory turned right and wrong, of the first data set."""
+    """Draw the images that the zero-shot memory turned right and wrong, of every data set.
+
+    Of several data sets and backbones each has fewer, and its pictures say whose they are.
+    """
     from dmn.report.drawing import figures
 
-    key = next(iter(samples))
-    arrays = samples[key]
-    names = list(called[key[0]].values())
-    cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
-    labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
+    first: dict[tuple[str, str], Mapping[str, np.ndarray]] = {}
+    for (dataset, backbone, *_), arrays in samples.items():
+        first.setdefault((dataset, backbone), arrays)
     pictures: list[np.ndarray] = []
     titles: list[str] = []
+    for (dataset, backbone), arrays in first.items():
+        begin = f"{dataset} ({backbone})\n" if len(first) > 1 else ""
+        names = list(called[dataset].values())
+        for picture, title in _turned(arrays, names, BESIDE if begin else None):
+            pictures.append(picture)
+            titles.append(begin + title)
+    alone = f"{next(iter(first))[0]}: images" if len(first) == 1 else "Images"
+    return figures.gallery(
+        pictures,
+        titles,
+        caption=f"{alone} that the dynamic memory alone most often turned right or wrong "
+        "against text alone; true class, then both answers.",
+    )
+
+
+def _turned(
+    arrays: Mapping[str, np.ndarray], names: list[str], most: int | None
+) -> Iterator[tuple[np.ndarray, str]]:
+    """Yield pictures of one data set, `most` of those turned right and of those turned wrong."""
+    cell = min((n.removesuffix("/text") for n in arrays if n.endswith("/text")), key=len)
+    labels, before, after = (arrays[k] for k in ("labels", f"{cell}/text", f"{cell}/dynamic"))
     for turned in ("right", "wrong"):
-        shown = arrays.get(f"{cell}/turned_{turned}_pictures", ())
+        shown = arrays.get(f"{cell}/turned_{turned}_pictures", ())[:most]
         chosen = arrays[f"{cell}/turned_{turned}"][: len(shown)]
         for row, picture in zip(chosen, shown, strict=True):
             label, answers = labels[row], after[:, row]
             # of the orders, those in which it did turn
             usual = np.bincount(answers[(answers == label) == (turned == "right")]).argmax()
-            pictures.append(picture)
-            titles.append(f"{turned}: {names[label]}\n{names[before[row]]} to {names[usual]}")
-    return figures.gallery(
-        pictures,
-        titles,
-        caption=f"{key[0]}: images that the dynamic memory alone most often turned right or wrong "
-        "against text alone; true class, then both answers.",
-    )
+            yield picture, f"{turned}: {names[label]}\n{names[before[row]]} to {names[usual]}"
