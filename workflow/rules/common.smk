@@ -7,7 +7,7 @@ import sys
 from dmn.pipeline import paths
 from dmn.errors import DmnError
 from dmn.pipeline.configuration import load_run
-from dmn.pipeline.sources import sources
+from dmn.pipeline.sources import REPORTING, sources
 from dmn.pipeline.targets import Targets
 
 # jobs run the interpreter that runs Snakemake, whether or not its environment is activated

@@ -16,7 +16,9 @@ localrules:
 
 # of the studies, what it takes to check their options and name their tables and figures
 STUDY_NAMES = sources(
-    *(f"dmn.studies.{study}" for study in CONFIG.studies), unused="dmn"
+    *(f"dmn.studies.{study}" for study in CONFIG.studies),
+    without=REPORTING,
+    called=False,
 )
 
 

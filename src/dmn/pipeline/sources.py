@@ -9,6 +9,11 @@ from typing import Any
 
 DATA_SUFFIXES = (".css", ".csv", ".html", ".js", ".mplstyle")
 PACKAGE = Path(__file__).resolve().parents[1]
+# what a study's report draws and prints with: it measures nothing, so its jobs do not depend on it
+REPORTING = (
+    "dmn.report",
+    *(f"dmn.evaluation.{name}" for name in ("across", "intervals", "summaries")),
+)
 
 
 @cache
@@ -25,13 +30,14 @@ def _source(module: str) -> Path:
 
 
 @cache
-def sources(*modules: str, unused: str | None = None) -> tuple[str, ...]:
+def sources(*modules: str, without: tuple[str, ...] = (), called: bool = True) -> tuple[str, ...]:
     """Return the files of `modules` and of all that they import, sorted.
 
     A module's data are the files with its name beside it, such as page.html of page.py, or in a
-    folder `data` beside it. unused: a package of which nothing is run that only functions import.
-    Modules that are imported by a name made at run time are the caller's to name. Paths are
-    relative to the current folder where the package lies below it.
+    folder `data` beside it. without: modules and packages that are imported and not used; called:
+    whether functions of the modules are called, so that what only functions import counts. Modules
+    that are imported by a name made at run time are the caller's to name. Paths are relative to
+    the current folder where the package lies below it.
     """
     names: set[str] = set()
     waiting = list(modules)
@@ -39,20 +45,22 @@ def sources(*modules: str, unused: str | None = None) -> tuple[str, ...]:
         name = waiting.pop()
         if name not in names:
             names.add(name)
-            waiting += _imported(name, unused)
+            found = _imported(name, called)
+            waiting += [module for module in found if not within(module, without)]
     # importing a module runs the __init__ of each package above it
     names |= {parent for name in names for parent in _parents(name)}
     files = {file for name in names for file in (_source(name), *_data(_source(name)))}
     return tuple(sorted(map(relative, files)))
 
 
-def _imported(module: str, unused: str | None) -> set[str]:
-    """Return what a module imports, of `unused` only what is imported when the module is."""
+def _imported(module: str, called: bool) -> set[str]:
     found: set[str] = set(_graph().find_modules_directly_imported_by(module))
-    if unused is None:
-        return found
-    late = {name for name in found if f"{name}.".startswith(f"{unused}.")} - _at_top(module)
-    return found - late
+    return found if called else found & _at_top(module)
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    """Say whether a module is one of `packages` or in one of them."""
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
 
 
 @cache

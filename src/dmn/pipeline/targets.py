@@ -38,7 +38,7 @@ from dmn.pipeline.reads import (
     identity,
     picked,
 )
-from dmn.pipeline.sources import sources
+from dmn.pipeline.sources import REPORTING, sources
 from dmn.seeds import all_seeds, seed_range
 from dmn.studies.table import find_study, required, study_options
 
@@ -113,8 +113,7 @@ class Targets:
         files = [name for name in named if name.endswith(".py")]
         modules = [name for name in named if name not in files]
         own = ("dmn.stages.evaluation", f"dmn.studies.{study}", *modules)
-        # what a study's report draws and prints measures nothing
-        return [*sources(*own, unused="dmn.report"), *files]
+        return [*sources(*own, without=REPORTING), *files]
 
     def archives(
         self, dataset: str, *roles: str, backbone: str | None = None, tested: bool = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+
+from dmn.evaluation.summaries import paired, summarise
 
 Comparison = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 PLACE = ["dataset", "backbone"]
@@ -44,8 +45,6 @@ def gains(
     among: int = 1,
 ) -> pd.DataFrame:
     """Return paired differences to text alone, with columns component and weights."""
-    import pandas as pd
-
     found = [
         differences(rows, keys, [("", kind(*names), TEXT)], among).assign(**kind(*names))
         for names in kinds
@@ -68,10 +67,6 @@ def differences(
     A data set without validation images, say, has no row of a comparison with their weights.
     A p-value is corrected for the choice `among` so many.
     """
-    import pandas as pd
-
-    from dmn.evaluation.summaries import paired
-
     found = []
     for name, treatment, control in comparisons:
         both = _groups(rows, keys, treatment) & _groups(rows, keys, control)
@@ -161,8 +156,6 @@ class Leader(NamedTuple):
 
 def leader(rows: pd.DataFrame, column: str, largest: bool = True) -> Leader:
     """Return the leading level of `column` in the rows of one method in one place."""
-    from dmn.evaluation.summaries import paired, summarise
-
     table = summarise(rows, [column])
     means = table["mean"].to_numpy()
     top = table.iloc[int(means.argmax() if largest else means.argmin())].to_dict()
@@ -190,8 +183,6 @@ class Span(NamedTuple):
 
 def span(rows: pd.DataFrame, column: str) -> Span | None:
     """Return how far a column moves the mean of the rows of one method; None for one level."""
-    from dmn.evaluation.summaries import paired, summarise
-
     table = summarise(rows, [column])
     means = table["mean"].to_numpy()
     high, low = (table[column].iloc[int(at)] for at in (means.argmax(), means.argmin()))

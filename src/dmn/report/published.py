@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+
+from dmn.evaluation.summaries import summarise
+from dmn.report.tables import describe
 
 DATA = Path(__file__).parent / "data"
 MEAN = "mean_of_11"
@@ -56,8 +57,6 @@ def read_published() -> pd.DataFrame:
     Columns: dataset, backbone, setting, shots, component, weights, published_weights,
     published_views, source, published.
     """
-    import pandas as pd
-
     rows = []
     for row in pd.read_csv(DATA / "published.csv").to_dict("records"):
         component, ours, weights, views = MEANINGS[row["component"]]
@@ -79,8 +78,6 @@ def read_published() -> pd.DataFrame:
 
 def with_means(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy rows and, where all eleven data sets were measured, their mean."""
-    import pandas as pd
-
     eleven = rows[rows["dataset"].isin(ELEVEN)]
     keys = [*CELL[1:], *KIND, "protocol", *SEEDS]
     found = eleven.groupby(keys, sort=False, dropna=False)["value"].agg(["mean", "size"])
@@ -106,11 +103,6 @@ def beside_the_paper(rows: pd.DataFrame) -> pd.DataFrame:
     `rows` are those of the main study over all jobs. Without a published number for any of them,
     the table says so.
     """
-    import pandas as pd
-
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.tables import describe
-
     accuracy = rows[rows["metric"] == "accuracy"]
     keys = [*CELL, *KIND]
     published = read_published()

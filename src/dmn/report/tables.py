@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from dmn.artifacts import write_rows, write_text
 from dmn.errors import ArtifactError
 from dmn.report.summary import Cell, Column, Table
 from dmn.report.words import uncertainty, words
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Best = Literal["max", "min"]
 TRIPLE = ("mean", "low", "high")
@@ -81,8 +80,6 @@ def describe(
 
 def empty(name: str) -> pd.DataFrame:
     """Return a table that says that there is nothing to say."""
-    import pandas as pd
-
     text = "not measured with this configuration"
     return describe(pd.DataFrame({"result": [text]}), words(name).capitalize())
 

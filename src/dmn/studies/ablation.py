@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.summaries import summarise
+from dmn.report import drawing
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
@@ -21,12 +25,10 @@ from dmn.report.comparisons import (
     only,
     with_most_shots,
 )
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, verdict, where
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment, Run
 
 TITLE = "Component ablation"
@@ -108,13 +110,10 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate which memories help, and what each choice of the method contributes."""
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     rows = rows[rows["metric"] == "accuracy"]
     memories, choices = _memories(rows), _choices(rows)
     drawn = {
-        "memories": figures.dots(
+        "memories": drawing.dots(
             with_most_shots(memories),
             "memories",
             series=["weights"],
@@ -123,7 +122,7 @@ def report(
             panels=[*PLACE, "setting"],
             table="memories",
         ),
-        "choices": figures.dots(
+        "choices": drawing.dots(
             with_most_shots(choices),
             "variant",
             caption="What is lost or gained without each choice of the method, paired.",
@@ -153,10 +152,6 @@ def report(
 
 def _memories(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies of the fusions; `none` is text alone, whatever the weights."""
-    import pandas as pd
-
-    from dmn.evaluation.summaries import summarise
-
     full = only(rows, variant=FULL)
     fused = only(full, component="fused")
     text = only(full, memories=ALL, **TEXT)
@@ -171,8 +166,6 @@ def _memories(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _choices(rows: pd.DataFrame) -> pd.DataFrame:
     """Return paired differences of each variant to the full method."""
-    import pandas as pd
-
     rows = only(rows, memories=ALL)
     found = []
     for names in (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation")):

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
+from dmn.evaluation import metrics
 from dmn.evaluation.answers import SPREAD, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.summaries import summarise
+from dmn.report import drawing
 from dmn.report.comparisons import CELL, PLACE, in_order, leader, span
+from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dmn.evaluation.experiment import Kind, Run
 
 TITLE = "Calibration"
@@ -57,8 +60,6 @@ def measure(
 
 def _spread(runs: Sequence[Run], kind: Kind, bins: int) -> dict[str, np.ndarray]:
     """Return what each image adds to a measure, [N], in the mean of the runs."""
-    from dmn.evaluation import metrics
-
     labels, scores = runs[0].labels, [run.scores(*kind) for run in runs]
     return {
         "ece": np.mean([metrics.gaps(p, labels, bins) for p in scores], axis=0),
@@ -68,8 +69,6 @@ def _spread(runs: Sequence[Run], kind: Kind, bins: int) -> dict[str, np.ndarray]
 
 
 def _rows(run: Run, kind: Kind, bins: int) -> list[dict[str, Any]]:
-    from dmn.evaluation import metrics
-
     scores, labels = run.scores(*kind), run.labels
     diagram = metrics.reliability(scores, labels, bins)
     measured = {
@@ -99,24 +98,20 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate the calibration measures and draw reliability diagrams."""
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     keys = [*CELL, "component", "weights"]
     measured = rows[rows["metric"].isin(["ece", "nll", "brier"])]
     table = summarise(measured, [*keys, "metric"])
     error = in_order(table[(table["metric"] == "ece") & (table["weights"] != "oracle")])
     percent = error.assign(**{c: 100 * error[c] for c in ("mean", "low", "high")})
     drawn = {
-        "reliability": figures.reliability(
+        "reliability": drawing.reliability(
             _drawn(_bins(rows, keys)),
             caption="Accuracy against confidence in bins; a mark's area is its share of the "
             "answers. Fused scores are divided by their sum.",
             panels=[*(k for k in PLACE if rows[k].nunique() > 1), "setting"],
             table="calibration",
         ),
-        "calibration_error": figures.dots(
+        "calibration_error": drawing.dots(
             percent,
             "setting",
             caption=f"Expected calibration error over {options.bins} bins; less is better.",

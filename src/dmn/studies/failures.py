@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.intervals import crossed
+from dmn.evaluation.metrics import confusion
+from dmn.evaluation.summaries import summarise
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only, worst
+from dmn.report.drawing.failures import failure_figures
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, tally, verdict, where
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dmn.engine.schedule import Schedule
     from dmn.evaluation.experiment import Run
 
@@ -177,10 +181,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tell which classes lose, through which confusions, and when the memory is poisoned."""
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.drawing.failures import failure_figures
-    from dmn.report.tables import describe
-
     keys = [*CELL, "class_name"]
     classes = gains(rows[rows["metric"] == "class_accuracy"], keys, LEADING)
     poison = summarise(rows[rows["metric"].isin(POISON)], [*keys, "metric"])
@@ -217,8 +217,6 @@ def report(
 
 def _cold_start(rows: pd.DataFrame) -> pd.DataFrame:
     """Return gains over text alone in the first and in the last window of each stream."""
-    import pandas as pd
-
     part = rows[rows["metric"] == "accuracy_between"]
     found = []
     ends = part.groupby(PLACE, sort=False)["seen"]
@@ -231,8 +229,6 @@ def _cold_start(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _confusions(samples: Mapping[Any, Mapping[str, np.ndarray]], rows: pd.DataFrame) -> Any:
     """Return the largest changes of the confusion matrix, [C, C], from text to dynamic memory."""
-    import pandas as pd
-
     own = rows[rows["metric"] == "wrong_entries"]
     changes: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for key, arrays in samples.items():
@@ -263,8 +259,6 @@ def _confusions(samples: Mapping[Any, Mapping[str, np.ndarray]], rows: pd.DataFr
 
 
 def _change(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    from dmn.evaluation.metrics import confusion
-
     labels, before = (arrays[k].astype(np.int64) for k in ("labels", f"{name}/text"))
     after = arrays[f"{name}/dynamic"].astype(np.int64)
     # answers name every class that a matrix needs, but a class may never be answered
@@ -314,8 +308,6 @@ def _findings(
 
 def _over_classes(part: pd.DataFrame) -> str:
     """Return in words the gain of a class in the mean, were the classes drawn anew."""
-    from dmn.evaluation.intervals import crossed
-
     interval = crossed(part["mean"].to_numpy(), ["classes"])
     low, high = interval.bounds()
     row: dict[str, Any] = {

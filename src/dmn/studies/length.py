@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.summaries import summarise
+from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, leader, only
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, leading, said, tally, verdict, where, words
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dmn.evaluation.experiment import Run
 
 TITLE = "Memory length"
@@ -100,10 +102,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy by length, and each entry rule against the lowest entropy."""
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     rows = rows.assign(length=[_number(value) for value in rows["length"]])
     rows = rows.iloc[np.argsort([_rank(value) for value in rows["length"]], kind="stable")]
     whole = rows[rows["seen"] == rows.groupby(PLACE)["seen"].transform("max")]
@@ -119,7 +117,7 @@ def report(
     shown = lowest[lowest["length"].isin(_some(lowest["length"].unique().tolist()))]
     by_stream = gains(shown, [*CELL, "length", "seen"], [("dynamic", "none")])
     drawn = {
-        "accuracy_against_length": figures.lines(
+        "accuracy_against_length": drawing.lines(
             zero if len(zero) else table,
             "length",
             series=["entry_rule"],
@@ -129,7 +127,7 @@ def report(
             scale="ordinal",
             table="length",
         ),
-        "gain_against_stream": figures.lines(
+        "gain_against_stream": drawing.lines(
             by_stream,
             "seen",
             series=["length"],

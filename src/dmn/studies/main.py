@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.summaries import summarise
+from dmn.report import drawing
+from dmn.report.across import across, across_table, across_words, with_most_shots_anywhere
 from dmn.report.comparisons import (
     CELL,
     PLACE,
@@ -22,10 +26,11 @@ from dmn.report.comparisons import (
     with_most_shots,
     worst_orders,
 )
+from dmn.report.published import beside_the_paper, closeness
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, text_words, verdict, where
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 TITLE = "Main results"
@@ -83,11 +88,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate every cell, the oracle's optimism, and draw accuracy against shots and time."""
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.across import across, across_table
-    from dmn.report.published import beside_the_paper, closeness
-    from dmn.report.tables import describe
-
     whole = rows[rows["metric"] == "accuracy"]
     table = in_order(summarise(whole, [*CELL, "component", "weights"]))
     main = describe(
@@ -124,9 +124,6 @@ def report(
 
 
 def _against_shots(table: pd.DataFrame) -> Figure:
-    import pandas as pd
-
-    from dmn.report.drawing import figures
 
     # zero-shot is the common start of both few-shot settings
     start = table[table["setting"] == "zero_shot"]
@@ -136,7 +133,7 @@ def _against_shots(table: pd.DataFrame) -> Figure:
         for part in panels
         if not part.empty
     ]
-    return figures.lines(
+    return drawing.lines(
         in_order(pd.concat(drawn or [start], ignore_index=True), []),
         "shots",
         caption="Accuracy against shots per class. 0 shots is the zero-shot setting.",
@@ -147,13 +144,10 @@ def _against_shots(table: pd.DataFrame) -> Figure:
 
 
 def _along_stream(rows: pd.DataFrame) -> Figure:
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.drawing import figures
-
     part = rows[rows["metric"] == "accuracy_so_far"]
     part = part[part["weights"] != "fixed"]
     course = summarise(with_most_shots(part), [*CELL, "component", "weights", "seen"])
-    return figures.lines(
+    return drawing.lines(
         in_order(course, ["setting"]),
         "seen",
         caption="Accuracy on all images so far, along the stream; with the most shots where "
@@ -166,8 +160,6 @@ def _along_stream(rows: pd.DataFrame) -> Figure:
 
 
 def _worst_table(worst: pd.DataFrame) -> pd.DataFrame:
-    from dmn.report.tables import describe
-
     shown = ("all_orders", "worst_tenth", "worst_order")
     return describe(
         worst,
@@ -178,8 +170,6 @@ def _worst_table(worst: pd.DataFrame) -> pd.DataFrame:
 
 
 def _across(over: pd.DataFrame, least: float) -> list[str]:
-    from dmn.report.across import across_words, with_most_shots_anywhere
-
     return [
         across_words(row, SUBJECTS[row["component"], row["weights"]], text_words(row), least)
         for row in with_most_shots_anywhere(over).to_dict("records")

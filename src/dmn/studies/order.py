@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
@@ -21,12 +22,12 @@ from dmn.evaluation.contract import (
     stream_order,
 )
 from dmn.randomness import generator
+from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, only, worst
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, tally, verdict, where
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dmn.evaluation.experiment import Experiment
 
 TITLE = "Stream order"
@@ -167,15 +168,12 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone in each order, and accuracy after a change of domain."""
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     rows = rows[rows["metric"] == "accuracy"]
     whole, later = (rows[rows["part"] == part] for part in ("whole", "corrupted"))
     table = gains(whole, [*CELL, "stream"])
     drawn = table[table["weights"].isin(["none", "validation"]) & (table["component"] != "static")]
     drawn_figures = {
-        "gain_by_order": figures.dots(
+        "gain_by_order": drawing.dots(
             drawn,
             "stream",
             caption="Gain over text alone in accuracy, by the order of the stream.",
@@ -187,7 +185,7 @@ def report(
     }
     changed = _after_change(later)
     if not changed.empty:
-        drawn_figures["accuracy_after_the_change"] = figures.dots(
+        drawn_figures["accuracy_after_the_change"] = drawing.dots(
             only(changed, **DYNAMIC),
             "corruption",
             series=["stream"],

@@ -7,22 +7,35 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from dmn.config import Config
 from dmn.errors import ConfigError
 from dmn.evaluation.answers import RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.summaries import summarise
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.selection import oracle
 from dmn.peers.table import BY_DEFAULT, module_name
+from dmn.report import drawing
+from dmn.report.across import (
+    GROUP,
+    ONE,
+    across,
+    across_table,
+    across_words,
+    average_ranks,
+    ranks_table,
+    ranks_words,
+    with_most_shots_anywhere,
+)
 from dmn.report.comparisons import CELL, PLACE, differences
+from dmn.report.tables import describe
 from dmn.report.words import RIVALRY, cell_words, said, verdict, where, words
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dmn.peers.bench import Bench
 
 TITLE = "Peers"
@@ -146,20 +159,7 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy and cost of every method, and paired differences to DMN."""
-    import pandas as pd
-
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.across import (
-        ONE,
-        across,
-        across_table,
-        average_ranks,
-        ranks_table,
-        with_most_shots_anywhere,
-    )
-    from dmn.report.drawing import figures
     from dmn.report.drawing.ranks import critical_difference
-    from dmn.report.tables import describe
 
     accuracy = rows[rows["metric"] == "accuracy"]
     table = summarise(accuracy, [*CELL, "method", "weights"])
@@ -203,7 +203,7 @@ def report(
         ),
     }
     drawings = {
-        "peers": figures.lines(
+        "peers": drawing.lines(
             course if starts else drawn,
             "shots",
             series=["method"],
@@ -220,7 +220,7 @@ def report(
             reason=f"{ONE}.".capitalize(),
             table="average_ranks",
         ),
-        "accuracy_against_cost": figures.scatter(
+        "accuracy_against_cost": drawing.scatter(
             bench.merge(cost, on=[*CELL, "method"]),
             "operations",
             "mean",
@@ -258,8 +258,6 @@ def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
 
     A peer that is not trained stands against training-free DMN, a trained one against few-shot.
     """
-    import pandas as pd
-
     found = []
     for name in accuracy["method"].unique():
         if name == "dmn":
@@ -283,8 +281,6 @@ def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
 
 
 def _across(over: pd.DataFrame, ranks: pd.DataFrame, least: float) -> list[str]:
-    from dmn.report.across import GROUP, across_words, ranks_words, with_most_shots_anywhere
-
     sentences = [
         across_words(row, "DMN", words(row["method"]), least, rivals=True)
         for row in with_most_shots_anywhere(over).to_dict("records")

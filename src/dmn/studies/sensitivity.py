@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
@@ -20,11 +21,13 @@ from dmn.evaluation.contract import (
     StudyData,
     StudyOptions,
 )
+from dmn.evaluation.summaries import summarise
+from dmn.report import drawing
 from dmn.report.comparisons import PLACE, SUBJECTS, kind, only, span
+from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, said, verdict, where
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from dmn.method.projections import Projections
@@ -159,10 +162,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate accuracy for each value of each parameter; projections by kind and position."""
-    from dmn.evaluation.summaries import summarise
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     rows = rows[(rows["metric"] == "accuracy") & (rows["weights"] != "oracle")]
     rows = rows.astype({"level": str})
     keys = [*PLACE, "parameter", "level", "setting", "shots", "component", "weights"]
@@ -175,7 +174,7 @@ def report(
             projections["parameter"].str.startswith("projection")
             & (projections["weights"] != "fixed")
         ]
-        drawn["projections"] = figures.dots(
+        drawn["projections"] = drawing.dots(
             shown,
             "level",
             caption="Accuracy by the position of the projections, class-wise biases and linear "
@@ -203,9 +202,7 @@ def report(
 
 
 def _grid(plain: pd.DataFrame) -> Figure:
-    from dmn.report.drawing import figures
-
-    return figures.dots(
+    return drawing.dots(
         plain[plain["weights"] != "fixed"],
         "level",
         caption="Accuracy with one setting changed at a time, all else as configured.",

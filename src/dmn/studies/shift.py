@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
 from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
+from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, TEXT, best, gains, only, worst
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, tally, where
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TITLE = "Distribution shift"
 QUESTION = "Does adapting to the test stream pay more, the further the images have moved?"
@@ -60,9 +60,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate gains over text alone under each shift, beside how far text alone falls."""
-    from dmn.report.drawing import figures
-    from dmn.report.tables import describe
-
     keys = [*CELL, "corruption", "severity"]
     rows = rows[rows["metric"] == "accuracy"]
     table = gains(rows, keys).merge(_distance(rows, keys), on=keys)
@@ -71,7 +68,7 @@ def report(
     dynamic = only(table, **DYNAMIC)
     shifted = dynamic[dynamic["corruption"] != "none"]
     drawn = {
-        "gain_under_shift": figures.lines(
+        "gain_under_shift": drawing.lines(
             shifted,
             "severity",
             series=["corruption"],
@@ -82,7 +79,7 @@ def report(
             reference=0.0,
             table="shift",
         ),
-        "gain_against_distance": figures.scatter(
+        "gain_against_distance": drawing.scatter(
             dynamic,
             "text_drop",
             "mean",

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
 from dmn.report.drawing.fonts import shown_or_index
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 SHOWN = 8  # classes drawn at each end
@@ -22,9 +23,6 @@ def failure_figures(
     rows: pd.DataFrame, samples: Any, purity: pd.DataFrame, classes: pd.DataFrame
 ) -> dict[str, Figure]:
     """Draw purity, gains by class and along the stream, and the images that turned."""
-    import pandas as pd
-
-    from dmn.report.drawing import figures
 
     panels = [*PLACE, "setting"]
     windows = rows[rows["metric"] == "accuracy_so_far"]
@@ -46,7 +44,7 @@ def failure_figures(
         for dataset, name in zip(shown["dataset"], shown["class_name"], strict=True)
     ]
     return {
-        "purity_along_stream": figures.lines(
+        "purity_along_stream": drawing.lines(
             purity,
             "seen",
             series=["metric"],
@@ -59,7 +57,7 @@ def failure_figures(
             band=True,
             table="poison",
         ),
-        "gain_by_class": figures.dots(
+        "gain_by_class": drawing.dots(
             shown,
             "class_name",
             caption="Gain of the dynamic memory alone over text alone, by class.",
@@ -68,7 +66,7 @@ def failure_figures(
             reference=0.0,
             table="classes",
         ),
-        "gain_along_stream": figures.lines(
+        "gain_along_stream": drawing.lines(
             course,
             "seen",
             caption="Gain over text alone on all images so far: the start is cold where it is "
@@ -96,8 +94,6 @@ def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
 
     Of several data sets and backbones each has fewer, and its pictures say whose they are.
     """
-    from dmn.report.drawing import figures
-
     first: dict[tuple[str, str], Mapping[str, np.ndarray]] = {}
     for (dataset, backbone, *_), arrays in samples.items():
         first.setdefault((dataset, backbone), arrays)
@@ -110,7 +106,7 @@ def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
             pictures.append(picture)
             titles.append(begin + title)
     alone = f"{next(iter(first))[0]}: images" if len(first) == 1 else "Images"
-    return figures.gallery(
+    return drawing.gallery(
         pictures,
         titles,
         caption=f"{alone} that the dynamic memory alone most often turned right or wrong "
