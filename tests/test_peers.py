@@ -113,12 +113,6 @@ def test_the_oracle_bounds_every_other_choice(data):
                 assert (best == data.test.labels).sum() >= (candidate == data.test.labels).sum()
 
 
-def test_the_transferred_candidate_is_the_best_on_the_other_data_sets():
-    accuracies = [np.array([50.0, 60, 70]), np.array([80.0, 75, 62])]
-    assert selection.transferred(accuracies) == 1
-    assert selection.transferred(accuracies[:1]) == 2
-
-
 @pytest.mark.parametrize("cell", CELLS)
 def test_costs_are_counts_of_one_image(data, cell):
     bench = Bench(data, CONFIG, cell)

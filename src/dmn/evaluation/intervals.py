@@ -124,18 +124,6 @@ def partial(
     return _interval(centre, parts, _levels(samples, names))
 
 
-def clustered(samples: np.ndarray, clusters: np.ndarray, name: str) -> Interval:
-    """Return the interval of the mean of samples [N] where whole clusters [N] are drawn anew."""
-    samples = np.asarray(samples, dtype=np.float64)
-    centre = float(samples.mean())
-    _, place = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(place, weights=samples - centre) / len(samples)
-    count = len(sums)
-    if count < LEAST_LEVELS:
-        return Interval(centre)
-    return _interval(centre, [_part((name,), sums, count - 1, count / (count - 1))], {name: count})
-
-
 def _parts(cube: np.ndarray, names: Sequence[str]) -> Iterator[Part]:
     """Yield the mean square of each set of factors, divided by the number of values."""
     usable = [a for a, n in enumerate(names) if cube.shape[a] >= LEAST_LEVELS or n == IMAGES]

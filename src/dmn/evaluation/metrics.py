@@ -43,15 +43,6 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return int(np.count_nonzero(predict(scores) == labels)) / len(labels)
 
 
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Return the share of rows with the label among the k largest; equal scores: lower class."""
-    scores, labels = _checked(scores, labels)
-    own = scores[np.arange(len(labels)), labels][:, None]
-    earlier = np.arange(scores.shape[1]) < labels[:, None]
-    rank = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
-    return int(np.count_nonzero(rank < k)) / len(labels)
-
-
 def normalised(scores: np.ndarray) -> np.ndarray:
     """Return scores [N, C] divided by their row sums."""
     total = scores.sum(axis=1, keepdims=True)
@@ -69,30 +60,12 @@ def reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Rel
     return _binned(np.linspace(0, 1, bins + 1), _bin(confidence, bins), confidence, correct)
 
 
-def adaptive_reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """Return bins of equal count (up to one) in order of confidence; edges are quantiles."""
-    confidence, correct = _confidence(scores, labels)
-    place = np.empty(len(confidence), dtype=np.int64)
-    order = np.argsort(confidence, kind="stable")
-    place[order] = np.arange(len(order)) * bins // len(order)
-    return _binned(np.quantile(confidence, np.linspace(0, 1, bins + 1)), place, confidence, correct)
-
-
-def calibration_error(diagram: Reliability) -> float:
-    """Return the mean of |accuracy - confidence| over the samples of a diagram's bins."""
-    filled = diagram.count > 0
-    gap = np.abs(diagram.accuracy - diagram.confidence)[filled] * diagram.count[filled]
-    return math.fsum(gap) / int(diagram.count.sum())
-
-
 def ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """Return the expected calibration error over `bins` equal-width bins."""
-    return calibration_error(reliability(scores, labels, bins))
-
-
-def adaptive_ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
-    """Return the expected calibration error over `bins` bins of equal count."""
-    return calibration_error(adaptive_reliability(scores, labels, bins))
+    diagram = reliability(scores, labels, bins)
+    filled = diagram.count > 0
+    gap = np.abs(diagram.accuracy - diagram.confidence)[filled] * diagram.count[filled]
+    return math.fsum(gap) / len(labels)
 
 
 def gaps(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -132,20 +105,6 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     """Return counts [C, C]: row the true class, column the answer."""
     pairs = np.asarray(labels) * classes + np.asarray(predicted)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def per_class_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Return [C] from a confusion matrix; NaN for a class without samples."""
-    total = counts.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(counts.diagonal() / total)
-
-
-def macro_f1(counts: np.ndarray) -> float:
-    """Return the mean F1 over the classes that occur as label or answer of a confusion matrix."""
-    involved = counts.sum(axis=0) + counts.sum(axis=1)
-    present = involved > 0
-    return math.fsum(2 * counts.diagonal()[present] / involved[present]) / int(present.sum())
 
 
 def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
