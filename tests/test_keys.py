@@ -16,11 +16,13 @@ from dmn.config import Config
 from dmn.pipeline.configuration import load_run
 from dmn.pipeline.targets import Targets
 from dmn.schema import merge
-from dmn.studies.table import STUDIES
+from dmn.studies.table import STUDIES, find_study
+from documents import example
 from replanned import Jobs, replanned
 
 REGISTRY = "registry.yaml"
 CHECKPOINT = "weights.pt"
+METHOD = "mine.py"
 BASE: dict[str, Any] = {
     "datasets": ["digits", "dtd"],
     "backbones": ["glyph", "RN50"],
@@ -179,6 +181,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Stand in a folder with a checkpoint, and a registry that adds a data set of its own."""
     root = tmp_path_factory.mktemp("keys")
     (root / CHECKPOINT).write_bytes(b"")
+    own = example("docs/extending.md", "A method of your own", "python")
+    (root / METHOD).write_text(own, encoding="utf-8")
     entry = "{title: Mine, kind: features, classes: 2, files: {text.npz: , test.npz: }}"
     (root / REGISTRY).write_text(f"datasets: {{mine: {entry}}}")
     with pytest.MonkeyPatch.context() as patch:
@@ -199,3 +203,34 @@ def test_every_key_is_in_the_table() -> None:
 def test_a_changed_key_runs_the_rules_that_read_it_and_those_below(before: Jobs, key: str) -> None:
     value, expected = EXPECTED[key]
     assert replanned(before, jobs(changed(key, value))) == expected | NOTHING
+
+
+# of options whose default has no neighbour
+OTHER: dict[str, Any] = {
+    "order.severity": 3,
+    "peers.files": [METHOD],
+    "peers.options": {"tda": {"positive_alpha": 3.0}},
+    "peers.shots": [4],
+}
+OPTIONS = [
+    f"{study}.{name}" for study in STUDIES for name in find_study(study).Options.model_fields
+]
+
+
+def another(option: str) -> Any:
+    """Return a value of a study's option that is not its default."""
+    study, name = option.split(".")
+    default = find_study(study).Options.model_fields[name].default
+    if option in OTHER:
+        return OTHER[option]
+    return default[:-1] if isinstance(default, list) else default + 1
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_a_study_measures_that_study_anew_and_no_other(
+    before: Jobs, option: str
+) -> None:
+    study, name = option.split(".")
+    after = jobs(merge(BASE, {"studies": {study: {name: another(option)}}}))
+    expected = {f"report_{study}"} if name == "smallest_difference" else below(study)
+    assert replanned(before, after) == expected | NOTHING
