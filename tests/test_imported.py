@@ -191,7 +191,10 @@ def test_the_stage_writes_features_in_the_pipelines_form(tmp_path: Path, writer)
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_imported_features_go_through_the_workflow_to_an_accuracy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("validation_shots", [4, 0])
+def test_imported_features_go_through_the_workflow_to_an_accuracy(
+    tmp_path: Path, validation_shots: int
+) -> None:
     manual = tmp_path / "data" / "manual"
     names = {
         "plain": write_npz(manual / "plain", make_features(1)),
@@ -203,6 +206,7 @@ def test_imported_features_go_through_the_workflow_to_an_accuracy(tmp_path: Path
         "encoders": {"friend": {}},
         "shots": [1],
         "seeds": {"split": [0], "order": ["0-1"]},
+        "splits": {"validation_shots": validation_shots},
         "studies": {"main": {"checkpoints": 2}},
         "model": {"view_share": 0.5, "length": 3},
         "fusion": {"grid": [0.1, 1, 10]},
@@ -215,6 +219,7 @@ def test_imported_features_go_through_the_workflow_to_an_accuracy(tmp_path: Path
         mine = rows[(rows["dataset"] == dataset) & (rows["metric"] == "accuracy")]
         assert set(mine["setting"]) == {"zero_shot", "training_free", "few_shot"}
         assert mine[mine["component"] == "text"]["value"].min() > 90
+        assert ("validation" in set(mine["weights"])) == bool(validation_shots)
     assert not (tmp_path / "data" / "encoder").exists()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +73,7 @@ def test_one_of_several_data_sets_is_named(tmp_path: Path) -> None:
     assert set(found.files) == {f"pets/{p.name}" for p in Path("caches/pets").iterdir()} - {
         f"pets/{kind}_{k}shots.pt" for kind in ("keys", "values") for k in (1, 2)
     }
-    assert found.unused == 4 + 12
+    assert len(found.unused) == 4 + 12
 
 
 def test_labels_that_count_from_1_are_noticed() -> None:
@@ -137,7 +139,7 @@ def without(form: str, *patterns: str) -> None:
     write(Path("cache"), form)
     for pattern in patterns:
         for path in list(Path("cache").rglob(pattern)):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def garble(pattern: str, array: np.ndarray) -> None:
@@ -151,7 +153,10 @@ def garble(pattern: str, array: np.ndarray) -> None:
         ("tip_adapter", ["text*"], "has no text features.*put text.pt or text.npy beside"),
         ("tip_adapter", ["test_*", "val_*"], "no test features"),
         ("zlap", ["*_targets.npy"], "no features in a known form among"),
-        ("zlap", ["*.npy"], "no features in a known form among no files"),
+        ("zlap", ["*.npy"], r"cache holds no file of features \(.npy, .*\), and nothing else"),
+        ("stata", ["test_l.pt"], "no features in a known form among test_f.pt, text_features.pt;"),
+        ("sus_x", ["whu_*"], "no features in a known form among sus_lc_photo_whu_f_mRN50.pt, "),
+        ("ecalp", ["RN", "VIT"], "holds no file of features"),
     ],
 )
 def test_a_folder_that_lacks_something_is_refused(form: str, patterns, message: str) -> None:
@@ -184,6 +189,116 @@ def test_a_folder_that_does_not_fit_is_refused(pattern: str, array, message: str
     assert not Path("config").exists()
 
 
+def change_suffixes(folder: Path) -> None:
+    for path in list(folder.rglob("*.pt")):
+        path.rename(path.with_suffix(".PT"))
+
+
+def link_all(folder: Path) -> None:
+    """Put a folder of links in the place of a folder, with a circle in it."""
+    folder.rename("stored")
+    for path in list(Path("stored").rglob("*.pt")):
+        link = folder / path.relative_to("stored")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+    (folder / "again").symlink_to(folder.resolve())
+
+
+def move_to_a_folder_of_a_strange_name(folder: Path) -> None:
+    folder.rename("stored")
+    folder.mkdir()
+    Path("stored").rename(folder / "Café (2) 猫")
+
+
+@pytest.mark.parametrize("change", [change_suffixes, link_all, move_to_a_folder_of_a_strange_name])
+def test_a_folder_as_people_keep_it_gives_the_same_accuracy(change) -> None:
+    write(Path("cache"), "stata")
+    (Path("cache") / "notes.txt").write_text("mine")
+    change(Path("cache"))
+    _, _, (seen,) = import_folder(Path("cache"), "mine")
+    assert seen.accuracy["text"] == pytest.approx(expected_accuracy(CACHES["ViT-B-32"]), abs=1e-9)
+    config = load(read_yaml("config/mine.yaml"))
+    assert set(load_registry(config.download.registry)["mine"].files) == {
+        path.relative_to("data/manual/mine").as_posix()
+        for path in Path("data/manual/mine").rglob("*.pt")
+    }
+
+
+@pytest.mark.parametrize("name", ["2024", "on", "null", "1_000"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_name(name: str) -> None:
+    write(Path("cache"), "stata")
+    import_folder(Path("cache"), name)
+    import_folder(Path("cache"), name, train=2, replace=True)
+    config = load(read_yaml(f"config/{name}.yaml"))
+    assert config.datasets == [name]
+    assert load_registry(config.download.registry)[name].features.parts.train == 2
+
+
+def put(name: str, content: bytes) -> Callable[[], None]:
+    def prepare() -> None:
+        (Path("cache") / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path("cache") / name).write_bytes(content)
+
+    return prepare
+
+
+def linked_to_nothing() -> None:
+    (Path("cache") / "val_f.pt").symlink_to("nowhere")
+
+
+def twice() -> None:
+    for name in ("a b", "a-b"):
+        write(Path("cache") / name, "stata")
+
+
+def a_folder_in_its_place() -> None:
+    (Path("cache") / "test_l.pt").unlink()
+    (Path("cache") / "test_l.pt").mkdir()
+
+
+def one_class() -> None:
+    shutil.rmtree("cache")
+    _, writer, _, _ = WRITERS["stata"]
+    writer(Path("cache"), make_cache(classes=1), "RN50")
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"
+MISTAKES: dict[str, tuple[Callable[[], None], dict[str, object], str]] = {
+    "a Git LFS pointer": (put("test_f.pt", LFS), {}, "test_f.pt is a Git LFS pointer and not"),
+    "a web page": (put("test_l.pt", b"<!DOCTYPE html>"), {}, "test_l.pt is a web page and not"),
+    "an empty file": (put("text_features.pt", b""), {}, "text_features.pt is an empty file"),
+    "a link to nothing": (linked_to_nothing, {}, "val_f.pt is a link to a file that is not there"),
+    "a folder called like a file": (a_folder_in_its_place, {}, "no features in a known form among"),
+    "two files of one name": (twice, {"only": "a-b"}, "would both be called a-b/test_f.pt; rename"),
+    "one class": (one_class, {}, "text_features.pt is the text of 1 class; two or more are needed"),
+    "no image drawn": (put("a", b""), {"train": 0}, "--train 0: draw one image of each class or"),
+    "more drawn than there are": (put("a", b""), {"train": 99}, "parts takes 99 and leaves none"),
+    "another form": (put("a", b""), {"form": "zlap"}, "cache holds no features as zlap .ZLaP's"),
+    "no folder": (lambda: shutil.rmtree("cache"), {}, "cache is not a folder; name the one that"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(name: str) -> None:
+    write(Path("cache"), "stata")
+    prepare, options, message = MISTAKES[name]
+    prepare()
+    with pytest.raises(DmnError, match=message) as told:
+        import_folder(Path("cache"), "mine", **options)
+    assert "\n" not in str(told.value)
+    assert not Path("config").exists()
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("suffixes", [[], [".plk", ".csv"]])
+def test_a_folder_without_features_is_told_with_what_is_in_it(suffixes: list[str]) -> None:
+    Path("cache").mkdir()
+    for suffix in suffixes:
+        (Path("cache") / f"x{suffix}").write_bytes(b"x")
+    with pytest.raises(FeatureError, match="but x.csv, x.plk$" if suffixes else "nothing else$"):
+        import_folder(Path("cache"), "mine")
+
+
 def test_the_command_says_what_it_recognised(capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
@@ -196,5 +311,6 @@ def test_the_command_says_what_it_recognised(capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     classes = CACHES["RN50"].classes
     assert f"SuS-X's files: {classes} classes" in said
+    assert "Not used: 4 other files (sus_lc_photo_whu_f_mRN50.pt, " in said
     assert f"{expected_accuracy(CACHES['RN50']):.2f} %" in said
     assert "dmn run --config config/mine.yaml" in said

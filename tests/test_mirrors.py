@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from dmn.artifacts import read_json
 from dmn.datasets.download import Transfer
 from dmn.datasets.layouts import build_split, open_archives, read_classes
 from dmn.datasets.splits import PARTS, sample_shots
+from dmn.encoders.prompts import read_sentences
 from dmn.errors import DataError
 from mirror import DATASETS, SUBSETS, WNIDS, fetch_dataset, make_mirror, serve
 
@@ -54,8 +56,6 @@ def test_imagenet_validation_labels_follow_the_devkits_own_numbers(tmp_path: Pat
 
 
 def test_aircraft_lists_agree_with_torchvision(tmp_path: Path):
-    import shutil
-
     from torchvision.datasets import FGVCAircraft
 
     entry, folder = fetch_mirror("fgvc_aircraft", tmp_path)
@@ -82,6 +82,49 @@ def test_archive_of_another_layout_is_named(tmp_path: Path):
     moved = entry.model_copy(update={"layout": entry.layout.model_copy(update={"root": "x"})})
     with pytest.raises(DataError, match="39 of 39 images of eurosat are not in"):
         build_split(moved, folder, open_archives(moved, folder, tmp_path / "scratch"))
+
+
+def with_byte_order_marks(folder: Path) -> int:
+    """Save every text file of a folder as Windows editors do; return how many there are."""
+    files = [path for path in folder.rglob("*") if path.suffix in (".json", ".txt")]
+    for path in files:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return len(files)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_files_that_begin_with_a_byte_order_mark_are_read_alike(dataset: str, tmp_path: Path):
+    entry, folder = fetch_mirror(dataset, tmp_path)
+    (prompts,) = entry.by_role("prompts")
+
+    def read(scratch: Path):
+        split = build_split(entry, folder, open_archives(entry, folder, scratch))
+        return split, read_sentences(read_json(folder / prompts.name), prompts.name)
+
+    plain = read(tmp_path / "scratch")
+    assert with_byte_order_marks(folder) >= 2
+    assert read(tmp_path / "other scratch") == plain
+
+
+def test_lists_inside_an_archive_may_begin_with_a_byte_order_mark(tmp_path: Path):
+    entry, folder = fetch_mirror("fgvc_aircraft", tmp_path)
+    plain = build_split(entry, folder, open_archives(entry, folder, tmp_path / "scratch"))
+    (archive,) = entry.by_role("archive")
+    shutil.unpack_archive(folder / archive.name, tmp_path / "unpacked")
+    assert with_byte_order_marks(tmp_path / "unpacked") == 4
+    repacked = shutil.make_archive(str(tmp_path / "again"), "gztar", tmp_path / "unpacked")
+    shutil.move(repacked, folder / archive.name)
+    marked = build_split(entry, folder, open_archives(entry, folder, tmp_path / "other scratch"))
+    assert marked == plain
+
+
+def test_a_split_file_in_utf_16_is_told_with_what_to_do(tmp_path: Path):
+    entry, folder = fetch_mirror("dtd", tmp_path)
+    (split,) = entry.by_role("split")
+    path = folder / split.name
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
+    with pytest.raises(DataError, match="is not JSON in UTF-8 .*save it so, or delete it and"):
+        build_split(entry, folder, open_archives(entry, folder, tmp_path / "scratch"))
 
 
 def test_count_differing_from_the_registry_is_named(tmp_path: Path):

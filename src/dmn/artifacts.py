@@ -106,7 +106,9 @@ def read_json(path: Path | str) -> Any:
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; {_remedy(path)}") from None
     except ValueError as error:
-        raise ArtifactError(f"{path} is not JSON ({error}); delete it and run again") from None
+        raise ArtifactError(
+            f"{path} is not JSON in UTF-8 ({error}); save it so, or delete it and run again"
+        ) from None
 
 
 def write_tensors(

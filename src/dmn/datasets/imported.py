@@ -23,6 +23,7 @@ from dmn.datasets.precomputed import (
     class_order,
     image_features,
     image_labels,
+    is_one_hot,
     text_axes,
     unit_rows,
 )
@@ -170,6 +171,10 @@ class ImportedFeatures:
         count, path = self.features[pool].shape[0], self.paths[stored.file]
         labels: np.ndarray = image_labels(self._array(stored), count, classes, first, path)
         return labels
+
+    def counts_classes(self, pool: str) -> bool:
+        """Say whether the labels of a stored part are numbers, which count from 0 or from 1."""
+        return not is_one_hot(self._array(self.files.labels[pool]), self.features[pool].shape[0])
 
     def pool_labels(self, pool: str) -> np.ndarray:
         """Return the labels [N] of a stored part in the order of `classes`."""

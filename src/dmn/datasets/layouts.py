@@ -94,7 +94,9 @@ def _json(path: Path) -> object:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; download it again") from None
     except ValueError as error:
-        raise DataError(f"{path} is not JSON in UTF-8 ({error}); delete it and run again") from None
+        raise DataError(
+            f"{path} is not JSON in UTF-8 ({error}); save it so, or delete it and run again"
+        ) from None
 
 
 def _lines(archive: ImageArchive, name: str) -> list[str]:

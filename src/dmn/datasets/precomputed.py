@@ -6,6 +6,7 @@ bit for bit; rows that are not of unit norm are normalised in float64.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def image_labels(stored: Lazy, count: int, classes: int | None, first: int, sour
     `count` is N, `classes` C where it is known, `first` what the file calls the first class.
     """
     labels = stored.read()
-    if labels.ndim > 1 and labels.size != count:
+    if is_one_hot(stored, count):
         labels = _one_hot(labels.reshape(-1, labels.shape[-1]), classes, source)
         first = 0
     labels = labels.reshape(-1)
@@ -67,6 +68,11 @@ def image_labels(stored: Lazy, count: int, classes: int | None, first: int, sour
     labels = labels.astype(np.int64) - first
     _check_range(labels, classes, source)
     return labels
+
+
+def is_one_hot(stored: Lazy, count: int) -> bool:
+    """Say whether labels of `count` images are stored as rows and not as numbers."""
+    return len(stored.shape) > 1 and math.prod(stored.shape) != count
 
 
 def _one_hot(rows: np.ndarray, classes: int | None, source: Path) -> np.ndarray:
@@ -108,8 +114,8 @@ def text_axes(shape: tuple[int, ...], dimension: int, axes: str, source: Path) -
             return axes
         raise FeatureError(
             f"{source}: text features are [{shape[0]}, {shape[1]}], as many classes as dimensions, "
-            "so [C, D] cannot be told from [D, C]; set features: {text_axes: C D} or D C in the "
-            "registry entry"
+            "so [C, D] cannot be told from [D, C]; say `C D` or `D C`: dmn import --text-axes, or "
+            "features: {text_axes: C D} in the registry entry"
         )
     if dimension not in shape:
         raise FeatureError(

@@ -16,7 +16,7 @@ from dmn.datasets.formats import (
     zlap,
 )
 from dmn.datasets.formats.rules import Found, check_clashes, where
-from dmn.errors import FeatureError, nearest
+from dmn.errors import FeatureError, nearest, some
 
 FORMATS: dict[str, ModuleType] = {
     "plain": plain,
@@ -56,8 +56,13 @@ def recognise(names: Iterable[str]) -> tuple[str, Found]:
         if len(taken) > most:
             best, most, chosen = name, len(taken), found
     if not best:
-        listed = ", ".join(sorted(names)[:5]) or "no files"
-        forms = "; ".join(module.TITLE for module in FORMATS.values())
-        raise FeatureError(f"no features in a known form among {listed}; known: {forms}")
+        raise unrecognised(names)
     check_clashes(chosen)
     return best, chosen
+
+
+def unrecognised(names: Iterable[str]) -> FeatureError:
+    """Return the error of files that are of no known form."""
+    listed = some(sorted(names), 5) or "no files"
+    forms = "; ".join(module.TITLE for module in FORMATS.values())
+    return FeatureError(f"no features in a known form among {listed}; known: {forms}")

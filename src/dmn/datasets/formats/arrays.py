@@ -70,13 +70,29 @@ class Contents:
 
 def open_arrays(path: Path) -> Contents:
     """Open a file by its suffix; FeatureError, in one line, for anything but arrays."""
-    reader = READERS.get(path.suffix)
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(READERS)
         raise FeatureError(f"{path}: features are read from {known}, not from {path.suffix!r}")
     if not path.exists():
         raise FeatureError(f"cannot read {path}: no such file; check the path")
+    _check_first_bytes(path)
     return reader(path)
+
+
+def _check_first_bytes(path: Path) -> None:
+    """Refuse what stands in a file's place where a download was not made or went wrong."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError as error:
+        raise FeatureError(f"cannot read {path}: {error.strerror}; check the path") from None
+    if start.startswith(b"version https://git-lfs"):
+        raise FeatureError(f"{path} is a Git LFS pointer and not the file; get it: git lfs pull")
+    if start.startswith((b"<!doctype", b"<html")):
+        raise FeatureError(f"{path} is a web page and not the file; download it again")
+    if not start:
+        raise FeatureError(f"{path} is an empty file; get it again")
 
 
 def _plain(part: Any) -> np.ndarray:
@@ -92,7 +108,10 @@ def _npy(path: Path) -> Contents:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise FeatureError(f"{path} is not a plain .npy file ({first_line(error)})") from None
+        # numpy's own words advise to unpickle
+        pickled = "allow_pickle" in str(error)
+        problem = "it holds objects; nothing of it was run" if pickled else first_line(error)
+        raise FeatureError(f"{path} is not a plain .npy file ({problem})") from None
     return Contents(path, {"": Lazy(array.shape, str(array.dtype), lambda: array)})
 
 

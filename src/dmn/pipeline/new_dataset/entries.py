@@ -71,7 +71,7 @@ def add_entry(registry: Path, name: str, facts: Mapping[str, Any]) -> None:
     known = read_yaml(registry, "the registry file") if registry.exists() else {}
     block = "".join(f"  {line}\n" for line in as_yaml({name: facts}).splitlines())
     # an entry is its line and all that is indented deeper
-    text = re.sub(rf"^  {name}:.*\n(?:(?:   .*)?\n)*", "", old, flags=re.MULTILINE)
+    text = re.sub(rf"^  (['\"]?){name}\1:.*\n(?:(?:   .*)?\n)*", "", old, flags=re.MULTILINE)
     text = re.sub(r"^datasets: *\{\} *$", "datasets:", text, flags=re.MULTILINE)
     text = text.rstrip("\n") + "\n" + block
     expected = {**known, "datasets": {**(known.get("datasets") or {}), name: dict(facts)}}

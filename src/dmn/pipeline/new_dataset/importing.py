@@ -12,7 +12,6 @@ each text says whether labels and text have their classes in one order; docs/dat
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +21,11 @@ from typing import Any
 import numpy as np
 
 from dmn.artifacts import atomic
-from dmn.datasets.formats import FORMATS, find, recognise
-from dmn.datasets.formats.arrays import READERS
-from dmn.datasets.formats.rules import FeatureFiles
+from dmn.datasets.formats import FORMATS
 from dmn.datasets.imported import ImportedFeatures
 from dmn.datasets.precomputed import zero_shot_accuracy
 from dmn.datasets.registry import DatasetEntry
-from dmn.errors import DataError, FeatureError, nearest
+from dmn.errors import ConfigError, DataError, nearest, some
 from dmn.pipeline.new_dataset.entries import (
     LARGE,
     SHOTS,
@@ -38,21 +35,12 @@ from dmn.pipeline.new_dataset.entries import (
     declare_files,
     write_config,
 )
+from dmn.pipeline.new_dataset.recognition import Found, look
 
 UNNAMED = "features"
 PROBE = "probe"
 # an accuracy below so many times chance is no accident of a weak encoder
 DOUBTFUL = 3
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a folder holds of one data set: its form, the files by name, what is where."""
-
-    form: str
-    files: dict[str, Path]
-    backbones: dict[str, FeatureFiles]
-    unused: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,52 +57,18 @@ class Seen:
     per_class: dict[str, int]
 
 
-def look(folder: Path, form: str | None = None, only: str | None = None) -> Found:
-    """Recognise the files of one data set below a folder; `only` names it where there are more.
-
-    FeatureError where no form fits, or several data sets are there.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; name the one that holds the features")
-    paths = {plain_name(path.relative_to(folder)): path for path in sorted(feature_paths(folder))}
-    name, found = (form, find(form, paths)) if form else recognise(paths)
-    if only is not None and only not in found:
-        raise FeatureError(f"{folder} has no data set {only!r}; {nearest(only, found)}")
-    if only is None and len(found) != 1:
-        listed = ", ".join(sorted(found)[:10]) or "none"
-        raise FeatureError(
-            f"{folder} holds features of {len(found)} data sets ({listed}); name one with --only"
-        )
-    backbones = found[only if only is not None else next(iter(found))]
-    taken = {file for files in backbones.values() for file in files.files()}
-    files = {file: paths[file] for file in sorted(taken)}
-    return Found(name, files, backbones, len(paths) - len(files))
-
-
-def feature_paths(folder: Path) -> list[Path]:
-    """Return the files of known suffixes below a folder that no dot hides."""
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.suffix in READERS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-
-
-def plain_name(path: Path) -> str:
-    """Return a file's name as the registry takes it."""
-    parts = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).lstrip("._-") for part in path.parts)
-    return "/".join(parts)
-
-
 def count_classes(found: Found, axes: str | None) -> int:
     """Return C: the rows of the text, told from D by the images; DataError where no text is."""
     for name in found.backbones:
         entry = _entry(PROBE, found, 2, text_axes=axes)
         probe = ImportedFeatures(entry, found.files, name)
         if probe.files.text:
-            return probe.text_array(min(probe.files.text)).shape[0]
+            prompt = min(probe.files.text)
+            classes = probe.text_array(prompt).shape[0]
+            if classes < 2:
+                path = found.files[probe.files.text[prompt].file]
+                raise DataError(f"{path} is the text of {classes} class; two or more are needed")
+            return classes
     raise DataError(
         "the folder has no text features, and without them nothing is predicted; put text.pt or "
         "text.npy beside the images' features, [C, D] or [D, C]"
@@ -129,10 +83,13 @@ def _entry(name: str, found: Found, classes: int, **features: Any) -> DatasetEnt
 
 
 def first_label(found: Found, classes: int) -> int:
-    """Return 1 where the labels of all parts run from 1 to C, else 0."""
+    """Return 1 where the labels of all parts run from 1 to C, else 0; one-hot rows tell nothing."""
     backbone = next(iter(found.backbones))
     opened = ImportedFeatures(_entry(PROBE, found, classes), found.files, backbone)
-    labels = np.concatenate([opened.stored_labels(pool) for pool in opened.pools])
+    counted = [opened.stored_labels(pool) for pool in opened.pools if opened.counts_classes(pool)]
+    if not counted:
+        return 0
+    labels = np.concatenate(counted)
     return int(labels.min() == 1 and labels.max() == classes)
 
 
@@ -234,6 +191,8 @@ def import_folder(
     classes = count_classes(found, text_axes)
     features: dict[str, Any] = {"text_axes": text_axes} if text_axes else {}
     if train is not None:
+        if train < 1:
+            raise ConfigError(f"--train {train}: draw one image of each class or more")
         features["parts"] = {"train": train}
     if set(found.backbones) == {""}:
         features["backbones"] = {backbone or UNNAMED: {}}
@@ -282,10 +241,11 @@ def show(found: Found, entry: DatasetEntry, seen: list[Seen]) -> None:
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 110)
-    unused = f"; {found.unused} other files are not used" if found.unused else ""
-    console.print(
-        f"{FORMATS[found.form].TITLE}: {entry.classes} classes, {len(found.files)} files{unused}"
-    )
+    console.print(f"{FORMATS[found.form].TITLE}: {entry.classes} classes, {len(found.files)} files")
+    if found.unused:
+        console.print(
+            f"Not used: {len(found.unused)} other files ({some(found.unused)})", soft_wrap=True
+        )
     heads = ("backbone", "D", "dtype", "lengths", "scale", "images x views", "zero-shot accuracy")
     table = Table(*heads)
     for one in seen:
