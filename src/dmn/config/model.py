@@ -130,6 +130,11 @@ class Fusion(Strict):
         min_length=1,
         description="candidates for the dynamic and for the static weight; text has 1",
     )
+    rule: Literal["coherence", "middle", "first"] = Field(
+        "coherence",
+        description="how weights are chosen on validation images (docs/method.md, section 10); "
+        "first: of the most accurate the smallest, as the released program does on test images",
+    )
 
 
 class Reports(Strict):

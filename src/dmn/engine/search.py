@@ -88,20 +88,35 @@ class Fronts:
         answer(self.start, self.classes, self.values, given, answers)
         return answers
 
+    def grid_answers(
+        self, dynamic_grid: Sequence[float], static_grid: Sequence[float]
+    ) -> np.ndarray:
+        """Return the answers [G, H, N] of each dynamic with each static weight; text has 1."""
+        pairs = self._pairs(dynamic_grid, static_grid)
+        found = np.empty((pairs.shape[1], len(self)), np.int64)
+        for place, given in enumerate(np.ascontiguousarray(pairs.T)):
+            answer(self.start, self.classes, self.values, given, found[place])
+        return found.reshape(len(dynamic_grid), len(static_grid), len(self))
+
     def grid_correct(
         self, labels: np.ndarray, dynamic_grid: Sequence[float], static_grid: Sequence[float]
     ) -> np.ndarray:
         """Return the correct answers [G, H] of each dynamic with each static weight; text has 1."""
-        static = static_grid if self.has_static else np.zeros(len(static_grid))
-        weights = np.stack(np.meshgrid([1.0], dynamic_grid, static, indexing="ij"))
-        pairs = weights.reshape(3, -1).astype(self.values.dtype)
-        _check_weights(pairs)
+        pairs = self._pairs(dynamic_grid, static_grid)
         correct = np.zeros(pairs.shape[1], BITS[self.values.dtype.name])
         count_correct(
             self.start, self.classes, self.values, np.asarray(labels, np.int64), pairs[1],
             pairs[2], correct,
         )  # fmt: skip
-        return correct.reshape(len(dynamic_grid), len(static)).astype(np.int64)
+        return correct.reshape(len(dynamic_grid), len(static_grid)).astype(np.int64)
+
+    def _pairs(self, dynamic_grid: Sequence[float], static_grid: Sequence[float]) -> np.ndarray:
+        """Return the checked weights [3, G * H] of all pairs."""
+        static = static_grid if self.has_static else np.zeros(len(static_grid))
+        weights = np.stack(np.meshgrid([1.0], dynamic_grid, static, indexing="ij"))
+        pairs = weights.reshape(3, -1).astype(self.values.dtype)
+        _check_weights(pairs)
+        return pairs
 
 
 def grid_correct(

@@ -1,29 +1,31 @@
 """One cell of a study: the network on a part's features, over stream orders, with its weights.
 
-The four ways to weight the predictions stand side by side: `none` for a component alone, `fixed`
-beforehand, chosen on `validation` images, and the `oracle`, which has seen the test labels.
+The ways to weight the predictions stand side by side: `none` for a component alone, `fixed`
+beforehand, `label_free` from the unlabelled stream, chosen on `validation` images, and the
+`oracle`, which has seen the test labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmn.config import Config
-from dmn.evaluation import answers, selection
+from dmn.engine.search import Fronts
+from dmn.evaluation import selection
+from dmn.evaluation.coherence import Coherence
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
-from dmn.method import fusion
+from dmn.evaluation.run import Run
 from dmn.method.fusion import Predictions, Weights
+from dmn.randomness import generator
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-Kind = tuple[str, str]
-FUSIONS = ("fixed", "validation", "oracle")
+FUSIONS = ("fixed", "label_free", "validation", "oracle")
 
 
 def study_cells(data: StudyData, config: Config) -> Iterator[Cell]:
@@ -76,110 +78,11 @@ def take(part: Part, rows: np.ndarray) -> Part:
     return Part(part.views[rows], part.labels[rows], [part.ids[i] for i in rows])
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the network answered in one stream order; all arrays by row of the part, not by time.
-
-    `weights` has an entry for each kind of fusion that could be weighted.
-    """
-
-    cell: Cell
-    order_seed: int
-    order: np.ndarray
-    labels: np.ndarray
-    predictions: Predictions
-    pseudo_label: np.ndarray
-    entropy: np.ndarray
-    weights: dict[str, Weights]
-
-    def kinds(self) -> Iterator[Kind]:
-        """Yield the components alone, and the fusion with each kind of weights."""
-        yield "text", "none"
-        yield "dynamic", "none"
-        if self.predictions.static is not None:
-            yield "static", "none"
-        for weights in self.weights:
-            yield "fused", weights
-
-    def scores(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return the scores [N, C] of a component, or of the fusion with a kind of weights."""
-        p = self.predictions
-        if component == "fused":
-            return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
-        return getattr(p, component)
-
-    def answers(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return the predicted classes [N]."""
-        return self.scores(component, weights).argmax(axis=1)
-
-    def right(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return which answers are the label, booleans [N]."""
-        return self.answers(component, weights) == self.labels
-
-    def keys(self, kind: Kind, **others: Any) -> dict[str, Any]:
-        """Return the key columns of a row about one component and kind of weights."""
-        component, weights = kind
-        named = {"component": component, "weights": weights}
-        return {"order_seed": self.order_seed} | self.cell.keys() | named | others
-
-    def accuracy_rows(self, rows: np.ndarray | None = None, **others: Any) -> list[dict[str, Any]]:
-        """Return accuracy in percent for each kind, on all of the part or on some `rows`.
-
-        Beside it the answers, and which images they are of where it is some: see `answers`.
-        """
-        found = []
-        asked = None if rows is None else answers.packed(self._chosen(rows))
-        for kind in self.kinds():
-            right = self.right(*kind)
-            own = right if rows is None else right[rows]
-            value = 100 * int(own.sum()) / len(own)
-            measured = {"metric": "accuracy", "value": value, "n": len(own)}
-            kept = {answers.RIGHT: answers.packed(right), answers.ASKED: asked}
-            found.append(self.keys(kind, **others) | measured | kept)
-        return found
-
-    def _chosen(self, rows: np.ndarray) -> np.ndarray:
-        chosen = np.zeros(len(self.labels), dtype=bool)
-        chosen[rows] = True
-        return chosen
-
-    def course_rows(self, checkpoints: int, **others: Any) -> list[dict[str, Any]]:
-        """Return accuracy up to, and between, evenly spaced points of the stream (`seen`)."""
-        found = []
-        ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
-        windows = [
-            (metric, first, end, answers.packed(self._chosen(self.order[first:end])))
-            for start, end in pairwise(ends.tolist())
-            for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start))
-        ]
-        for kind in self.kinds():
-            if kind[1] == "oracle":
-                continue
-            right = self.right(*kind)
-            total = np.concatenate([[0], right[self.order].cumsum()])
-            bits = answers.packed(right)
-            for metric, first, end, asked in windows:
-                value = 100 * int(total[end] - total[first]) / (end - first)
-                measured = {"metric": metric, "value": value, "n": end - first}
-                kept = {answers.RIGHT: bits, answers.ASKED: asked}
-                found.append(self.keys(kind, seen=end, **others) | measured | kept)
-        return found
-
-    def weight_rows(self, **others: Any) -> list[dict[str, Any]]:
-        """Return the fusion weights in use, for each kind."""
-        return [
-            self.keys(("fused", kind), **others)
-            | {"metric": f"weight_{name}", "value": float(value), "n": len(self.labels)}
-            for kind, weights in self.weights.items()
-            for name, value in zip(("text", "dynamic", "static"), weights, strict=True)
-        ]
-
-
 class Experiment:
     """The network of one cell, with changes to the configured model where a study makes them.
 
     Options are those of `DualMemoryNetwork`, and `views`, how many cached views are used.
-    Validation weights belong to the experiment's own network; they are found once an order.
+    Validation weights belong to the experiment's own network and to the stream that is run.
     """
 
     def __init__(
@@ -195,7 +98,7 @@ class Experiment:
         self.views = options.pop("views", None)
         self.network = _network(data, config, cell, options)
         self.validation = validation_part(data, config, cell)
-        self._validations: dict[int, Run] = {}
+        self._compared: tuple[Part, Coherence] | None = None
 
     def run(
         self, order_seed: int, part: Part | None = None, order: np.ndarray | None = None
@@ -225,37 +128,56 @@ class Experiment:
     ) -> list[list[Run]]:
         """Return `runs` for each memory length; None is unlimited.
 
-        Validation weights are those of the network's own length.
+        Validation images are answered by a memory of the network's own length.
         """
         part = part or self.data.test
         if permutations is None:
             permutations = [stream_order(seed, len(part)) for seed in seeds]
         found = self._answer(part, seeds, permutations, lengths)
-        if self.validation is not None and "validation" in self.fusions:
-            self._validate(seeds)
+        validated = self._validate(part, seeds, permutations)
+        coherence = self._coherence(part)
         for runs in found:
             for i, run in enumerate(runs):
-                validated = self._validations.get(run.order_seed)
-                weights = weigh(run.predictions, part.labels, validated, self.config, self.fusions)
-                runs[i] = replace(run, weights=weights)
+                run = replace(run, validated=validated[i], coherence=coherence)
+                runs[i] = replace(run, weights=weigh(run, self.config, self.fusions))
         return found
 
-    def validated(self, order_seed: int) -> Run | None:
-        """Return the run on the validation images, a stream of its own; None without any."""
-        if self.validation is None:
-            return None
-        self._validate([order_seed])
-        return self._validations[order_seed]
+    def _validate(
+        self, part: Part, seeds: Sequence[int], permutations: Sequence[np.ndarray]
+    ) -> Sequence[Run | None]:
+        """Return the answers to the validation images for each seed, None where none are needed.
 
-    def _validate(self, seeds: Sequence[int]) -> None:
-        assert self.validation is not None
-        missing = [seed for seed in dict.fromkeys(seeds) if seed not in self._validations]
-        if not missing:
-            return
-        count = len(self.validation)
-        permutations = [stream_order(seed, count, "validation") for seed in missing]
-        runs = self._answer(self.validation, missing, permutations, [self.network.model.length])[0]
-        self._validations |= dict(zip(missing, runs, strict=True))
+        Each joins the stream at a random time, unlabelled as the others, so that the memory is as
+        full as the one that test images meet; by the rule `first` they are a stream of their own.
+        """
+        if self.validation is None or "validation" not in self.fusions:
+            return [None] * len(seeds)
+        count, lengths = len(self.validation), [self.network.model.length]
+        if self.config.fusion.rule == "first":
+            alone = [stream_order(seed, count, "validation") for seed in seeds]
+            return self._answer(self.validation, seeds, alone, lengths)[0]
+        both = joined(part, self.validation)
+        mixed = [
+            _inserted(order, count, seed) for seed, order in zip(seeds, permutations, strict=True)
+        ]
+        own = np.arange(len(part), len(both))
+        return [_rows(run, own) for run in self._answer(both, seeds, mixed, lengths)[0]]
+
+    def _coherence(self, part: Part) -> Coherence | None:
+        """Return what compares answers to a part, kept for the next run of the same part."""
+        needed = "label_free" in self.fusions or (
+            "validation" in self.fusions
+            and self.validation is not None
+            and self.config.fusion.rule == "coherence"
+        )
+        if not needed:
+            return None
+        if self._compared is None or self._compared[0] is not part:
+            K = self.cell.shots
+            shots = self.data.memories[K][:, 1:] if K else None
+            classes = len(self.data.text)
+            self._compared = part, Coherence(part.views[:, 0], classes, shots)
+        return self._compared[1]
 
     def _answer(
         self,
@@ -292,23 +214,57 @@ class Experiment:
         ]
 
 
-def weigh(
-    predictions: Predictions,
-    labels: np.ndarray,
-    validated: Run | None,
-    config: Config,
-    fusions: Sequence[str] = FUSIONS,
-) -> dict[str, Weights]:
-    """Return the weights of each kind of fusion; the test `labels` serve the oracle only."""
-    grid = config.fusion.grid
+def joined(part: Part, others: Part) -> Part:
+    """Return two parts as one; the others' views are repeated, or cut, to the part's number."""
+    count = part.views.shape[1]
+    repeats = -(-count // others.views.shape[1])
+    views = np.tile(others.views, (1, repeats, 1))[:, :count]
+    return Part(
+        np.concatenate([part.views, views.astype(part.views.dtype)]),
+        np.concatenate([part.labels, others.labels]),
+        [*part.ids, *others.ids],
+    )
+
+
+def _inserted(order: np.ndarray, count: int, order_seed: int) -> np.ndarray:
+    """Return an order [N] of rows with `count` further rows, N and up, at random times."""
+    draws = generator(order_seed, "validation images in the stream", len(order), count)
+    times = np.concatenate([np.empty(len(order)), draws.uniform(0, len(order), count)])
+    times[order] = np.arange(len(order))
+    return np.argsort(times, kind="stable")
+
+
+def _rows(run: Run, rows: np.ndarray) -> Run:
+    """Return some rows of a run; its order is that of the whole stream still."""
+    return replace(
+        run,
+        labels=run.labels[rows],
+        predictions=run.predictions.taken(rows),
+        pseudo_label=run.pseudo_label[rows],
+        entropy=run.entropy[rows],
+    )
+
+
+def weigh(run: Run, config: Config, fusions: Sequence[str] = FUSIONS) -> dict[str, Weights]:
+    """Return the weights of each kind of fusion; the run's labels serve the oracle only."""
+    grid, rule = config.fusion.grid, config.fusion.rule
     weights: dict[str, Weights] = {}
+    fronts = Fronts.of(run.predictions) if set(fusions) - {"fixed"} else None
+    compared = None
+    if fronts is not None and run.coherence is not None:
+        compared = selection.grid_coherence(fronts, grid, run.coherence)
     if "fixed" in fusions:
         weights["fixed"] = config.fusion.fixed
-    if "validation" in fusions and validated is not None:
-        found = selection.select_on_validation(validated.predictions, validated.labels, grid)
+    if "label_free" in fusions and compared is not None:
+        weights["label_free"] = selection.select_without_labels(run.predictions, grid, compared)
+    if "validation" in fusions and run.validated is not None:
+        known = run.validated
+        found = selection.select_on_validation(
+            known.predictions, known.labels, grid, rule, compared
+        )
         weights["validation"] = found.weights
-    if "oracle" in fusions:
-        weights["oracle"] = selection.oracle(predictions, labels, grid).weights
+    if "oracle" in fusions and fronts is not None:
+        weights["oracle"] = selection.oracle(fronts, run.labels, grid).weights
     return weights
 
 

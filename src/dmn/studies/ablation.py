@@ -29,7 +29,7 @@ from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, verdict, where
 
 if TYPE_CHECKING:
-    from dmn.evaluation.experiment import Experiment, Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Component ablation"
 QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
@@ -68,7 +68,7 @@ def measure(
         for run in full.runs(used):
             rows += run.accuracy_rows(variant=FULL, memories=ALL)
             for name in MEMORIES:
-                part = _fused_with(full, run, name)
+                part = _fused_with(config, run, name)
                 rows += [] if part is None else part.accuracy_rows(variant=FULL, memories=name)
         for name in _variants(cell):
             changed = Experiment(data, config, cell, **VARIANTS[name])
@@ -81,21 +81,16 @@ def _variants(cell: Cell) -> list[str]:
     return [n for n in VARIANTS if cell.shots or n != "no shots in the dynamic memory"]
 
 
-def _fused_with(experiment: Experiment, run: Run, memory: str) -> Run | None:
+def _fused_with(config: Config, run: Run, memory: str) -> Run | None:
     """Return the run with one memory beside text, its weights found anew; None without it."""
     from dmn.evaluation.experiment import weigh
 
     part = _keep(run, memory)
     if part is None:
         return None
-    validated = experiment.validated(run.order_seed)
-    weights = weigh(
-        part.predictions,
-        part.labels,
-        None if validated is None else _keep(validated, memory),
-        experiment.config,
-    )
-    return replace(part, weights=weights)
+    validated = None if run.validated is None else _keep(run.validated, memory)
+    part = replace(part, validated=validated)
+    return replace(part, weights=weigh(part, config))
 
 
 def _keep(run: Run, memory: str) -> Run | None:

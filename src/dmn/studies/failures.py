@@ -25,7 +25,7 @@ from dmn.report.words import cell_words, said, tally, verdict, where
 
 if TYPE_CHECKING:
     from dmn.engine.schedule import Schedule
-    from dmn.evaluation.experiment import Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Failure modes"
 QUESTION = "When does the memory take in wrong images, and which classes pay for it?"

@@ -19,7 +19,7 @@ from dmn.report.tables import describe
 from dmn.report.words import cell_words, leading, said, tally, verdict, where, words
 
 if TYPE_CHECKING:
-    from dmn.evaluation.experiment import Run
+    from dmn.evaluation.run import Run
 
 TITLE = "Memory length"
 QUESTION = "How many test images should a class remember, and which ones?"

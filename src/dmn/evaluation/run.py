@@ -1,0 +1,120 @@
+"""What the network answered in one stream order, and tidy rows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from dmn.evaluation import answers
+from dmn.evaluation.coherence import Coherence
+from dmn.evaluation.contract import Cell
+from dmn.method import fusion
+from dmn.method.fusion import Predictions, Weights
+
+Kind = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the network answered in one stream order; all arrays by row of the part, not by time.
+
+    `weights` has an entry for each kind of fusion that could be weighted; `validated` are the
+    answers to the validation images, `coherence` compares answers to the part without labels.
+    """
+
+    cell: Cell
+    order_seed: int
+    order: np.ndarray
+    labels: np.ndarray
+    predictions: Predictions
+    pseudo_label: np.ndarray
+    entropy: np.ndarray
+    weights: dict[str, Weights]
+    validated: Run | None = None
+    coherence: Coherence | None = None
+
+    def kinds(self) -> Iterator[Kind]:
+        """Yield the components alone, and the fusion with each kind of weights."""
+        yield "text", "none"
+        yield "dynamic", "none"
+        if self.predictions.static is not None:
+            yield "static", "none"
+        for weights in self.weights:
+            yield "fused", weights
+
+    def scores(self, component: str, weights: str = "none") -> np.ndarray:
+        """Return the scores [N, C] of a component, or of the fusion with a kind of weights."""
+        p = self.predictions
+        if component == "fused":
+            return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
+        return getattr(p, component)
+
+    def answers(self, component: str, weights: str = "none") -> np.ndarray:
+        """Return the predicted classes [N]."""
+        return self.scores(component, weights).argmax(axis=1)
+
+    def right(self, component: str, weights: str = "none") -> np.ndarray:
+        """Return which answers are the label, booleans [N]."""
+        return self.answers(component, weights) == self.labels
+
+    def keys(self, kind: Kind, **others: Any) -> dict[str, Any]:
+        """Return the key columns of a row about one component and kind of weights."""
+        component, weights = kind
+        named = {"component": component, "weights": weights}
+        return {"order_seed": self.order_seed} | self.cell.keys() | named | others
+
+    def accuracy_rows(self, rows: np.ndarray | None = None, **others: Any) -> list[dict[str, Any]]:
+        """Return accuracy in percent for each kind, on all of the part or on some `rows`.
+
+        Beside it the answers, and which images they are of where it is some: see `answers`.
+        """
+        found = []
+        asked = None if rows is None else answers.packed(self._chosen(rows))
+        for kind in self.kinds():
+            right = self.right(*kind)
+            own = right if rows is None else right[rows]
+            value = 100 * int(own.sum()) / len(own)
+            measured = {"metric": "accuracy", "value": value, "n": len(own)}
+            kept = {answers.RIGHT: answers.packed(right), answers.ASKED: asked}
+            found.append(self.keys(kind, **others) | measured | kept)
+        return found
+
+    def _chosen(self, rows: np.ndarray) -> np.ndarray:
+        chosen = np.zeros(len(self.labels), dtype=bool)
+        chosen[rows] = True
+        return chosen
+
+    def course_rows(self, checkpoints: int, **others: Any) -> list[dict[str, Any]]:
+        """Return accuracy up to, and between, evenly spaced points of the stream (`seen`)."""
+        found = []
+        ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
+        windows = [
+            (metric, first, end, answers.packed(self._chosen(self.order[first:end])))
+            for start, end in pairwise(ends.tolist())
+            for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start))
+        ]
+        for kind in self.kinds():
+            if kind[1] == "oracle":
+                continue
+            right = self.right(*kind)
+            total = np.concatenate([[0], right[self.order].cumsum()])
+            bits = answers.packed(right)
+            for metric, first, end, asked in windows:
+                value = 100 * int(total[end] - total[first]) / (end - first)
+                measured = {"metric": metric, "value": value, "n": end - first}
+                kept = {answers.RIGHT: bits, answers.ASKED: asked}
+                found.append(self.keys(kind, seen=end, **others) | measured | kept)
+        return found
+
+    def weight_rows(self, **others: Any) -> list[dict[str, Any]]:
+        """Return the fusion weights in use, for each kind."""
+        return [
+            self.keys(("fused", kind), **others)
+            | {"metric": f"weight_{name}", "value": float(value), "n": len(self.labels)}
+            for kind, weights in self.weights.items()
+            for name, value in zip(("text", "dynamic", "static"), weights, strict=True)
+        ]
