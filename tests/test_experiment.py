@@ -10,8 +10,10 @@ import pytest
 from dmn.config import load
 from dmn.evaluation.contract import Cell, Part, stream_order
 from dmn.evaluation.experiment import (
+    CHOSEN,
     Experiment,
     cell_name,
+    joined,
     largest,
     study_cells,
     take,
@@ -78,19 +80,57 @@ def test_accuracy_rows_count_right_answers_by_hand(data):
     assert rows["fused", "fixed"]["n"] == len(fused)
 
 
-def test_validation_weights_do_not_depend_on_test_labels(data):
-    wrong = Part(data.test.views, (data.test.labels + 1) % 6, data.test.ids)
-    runs = [Experiment(d, CONFIG, FREE).run(0) for d in (data, replace(data, test=wrong))]
-    assert runs[0].weights["validation"] == runs[1].weights["validation"]
+def with_rule(rule):
+    return CONFIG.model_copy(update={"fusion": CONFIG.fusion.model_copy(update={"rule": rule})})
+
+
+@pytest.mark.parametrize("rule", ["coherence", "middle", "first"])
+@pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
+def test_permuting_test_labels_changes_nothing_but_the_oracle(data, rule, cell):
+    config, runs = with_rule(rule), []
+    shuffled = [np.random.default_rng(seed).permutation(data.test.labels) for seed in range(8)]
+    for labels in (data.test.labels, *shuffled):
+        changed = replace(data, test=Part(data.test.views, labels, data.test.ids))
+        runs.append(Experiment(changed, config, cell).run(0))
+    for run in runs[1:]:
+        for kind in CHOSEN:
+            assert run.weights[kind] == runs[0].weights[kind]
+            np.testing.assert_array_equal(
+                run.answers("fused", kind), runs[0].answers("fused", kind)
+            )
+    assert any(run.weights["oracle"] != runs[0].weights["oracle"] for run in runs)
+
+
+def test_label_free_weights_do_not_depend_on_validation_labels_either(data):
+    wrong = Part(data.val.views, (data.val.labels + 1) % 6, data.val.ids)
+    runs = [Experiment(d, CONFIG, FREE).run(0) for d in (data, replace(data, val=wrong))]
+    assert runs[0].weights["label_free"] == runs[1].weights["label_free"]
+
+
+def test_validation_images_join_the_stream_that_is_run(data):
+    run = Experiment(data, CONFIG, FREE).run(3)
+    known = run.validated
+    part = joined(data.test, validation_part(data, CONFIG, FREE))
+    assert sorted(known.order.tolist()) == list(range(len(part)))
+    first = known.order[known.order < len(data.test)]
+    np.testing.assert_array_equal(first, run.order)
+    expected = Experiment(data, CONFIG, FREE, fusions=()).run(3, part, known.order)
     np.testing.assert_array_equal(
-        runs[0].answers("fused", "validation"), runs[1].answers("fused", "validation")
+        known.predictions.dynamic, expected.predictions.dynamic[len(data.test) :]
     )
 
 
-def test_validation_weights_are_those_of_a_search_by_hand(data):
-    experiment = Experiment(data, CONFIG, FREE)
-    p = experiment.validated(0).predictions
-    labels = experiment.validation.labels
+def test_fewer_views_of_validation_images_are_repeated(data):
+    one = Part(data.val.views[:, :1], data.val.labels, data.val.ids)
+    views = joined(data.test, one).views[len(data.test) :]
+    assert views.shape[1] == data.test.views.shape[1]
+    np.testing.assert_array_equal(views, np.repeat(one.views, views.shape[1], axis=1))
+
+
+def test_validation_weights_by_the_first_rule_are_those_of_a_search_by_hand(data):
+    run = Experiment(data, with_rule("first"), FREE).run(0)
+    p, labels = run.validated.predictions, run.validated.labels
+    assert len(run.validated.order) == len(labels)
     best, chosen = -1, None
     for b2 in CONFIG.fusion.grid:
         for b3 in CONFIG.fusion.grid:
@@ -98,7 +138,26 @@ def test_validation_weights_are_those_of_a_search_by_hand(data):
             right = int((scores.argmax(axis=1) == labels).sum())
             if right > best:
                 best, chosen = right, (1.0, b2, b3)
-    assert experiment.run(0).weights["validation"] == chosen
+    assert run.weights["validation"] == chosen
+
+
+@pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
+def test_label_free_weights_are_those_of_the_largest_coherence_by_hand(data, cell):
+    run = Experiment(data, CONFIG, cell).run(1)
+    p, grid = run.predictions, CONFIG.fusion.grid
+    known = [] if not cell.shots else [c for c in range(6) for _ in range(cell.shots)]
+    z = run.coherence.whitened
+    found = {}
+    for b2 in grid:
+        for b3 in grid if cell.shots else [0.0]:
+            answers = [*fusion.fuse(p.text, p.dynamic, p.static, (1, b2, b3)).argmax(1), *known]
+            total = 0.0
+            for i, own in enumerate(answers):
+                others = [j for j, other in enumerate(answers) if other == own and j != i]
+                total += float(z[i] @ z[others].mean(axis=0)) if others else 0.0
+            found[1.0, b2, b3] = total / len(z)
+    best = max(found.values())
+    assert found[run.weights["label_free"]] == pytest.approx(best, abs=1e-8)
 
 
 def test_the_oracle_is_never_worse_than_other_weights(data):
@@ -119,7 +178,7 @@ def test_a_test_only_data_set_has_no_validation_rows():
     data = study_data(few_shot=False)
     assert [c.setting for c in study_cells(data, CONFIG)] == ["zero_shot"]
     run = Experiment(data, CONFIG, Cell("zero_shot")).run(0)
-    assert set(run.weights) == {"fixed", "oracle"}
+    assert set(run.weights) == {"fixed", "label_free", "oracle"}
 
 
 def test_answers_stand_by_row_whatever_the_order(data):

@@ -25,7 +25,8 @@ from dmn.randomness import generator
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
-FUSIONS = ("fixed", "label_free", "validation", "oracle")
+CHOSEN = ("fixed", "label_free", "validation")  # without test labels
+FUSIONS = (*CHOSEN, "oracle")
 
 
 def study_cells(data: StudyData, config: Config) -> Iterator[Cell]:

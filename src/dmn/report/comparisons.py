@@ -17,14 +17,21 @@ KINDS = (
     ("dynamic", "none"),
     ("static", "none"),
     ("fused", "fixed"),
+    ("fused", "label_free"),
     ("fused", "validation"),
     ("fused", "oracle"),
 )
-LEADING = (("dynamic", "none"), ("fused", "fixed"), ("fused", "validation"))
+LEADING = (
+    ("dynamic", "none"),
+    ("fused", "fixed"),
+    ("fused", "label_free"),
+    ("fused", "validation"),
+)
 SUBJECTS = {
     ("dynamic", "none"): "the dynamic memory alone",
     ("static", "none"): "the static memory alone",
     ("fused", "fixed"): "the fusion with fixed weights",
+    ("fused", "label_free"): "the fusion with label-free weights",
     ("fused", "validation"): "the fusion with validation weights",
     ("fused", "oracle"): "the fusion with oracle weights",
 }

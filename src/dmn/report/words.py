@@ -48,6 +48,7 @@ WORDS = {
     "zero_shot": "zero-shot",
     "training_free": "training-free",
     "few_shot": "few-shot",
+    "label_free": "label-free",
     "fifo": "first in, first out",
     "dmn": "DMN",
     "ece": "ECE",

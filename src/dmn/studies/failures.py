@@ -49,12 +49,12 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Trace the memory's contents along the stream and compare answers with text alone."""
-    from dmn.evaluation.experiment import Experiment, cell_name
+    from dmn.evaluation.experiment import CHOSEN, Experiment, cell_name
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
     for cell in _cells(data, config):
-        runs = Experiment(data, config, cell, fusions=("fixed", "validation")).runs(
+        runs = Experiment(data, config, cell, fusions=CHOSEN).runs(
             order_seeds[: options.max_orders]
         )
         for run in runs:

@@ -129,10 +129,10 @@ def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dic
 def _dmn_rows(
     data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    from dmn.evaluation.experiment import Experiment
+    from dmn.evaluation.experiment import CHOSEN, Experiment
 
     rows = []
-    for run in Experiment(data, config, cell, fusions=("fixed", "validation")).runs(order_seeds):
+    for run in Experiment(data, config, cell, fusions=CHOSEN).runs(order_seeds):
         for row in run.accuracy_rows(method="dmn"):
             if row["component"] == "fused":
                 rows.append(row)
@@ -238,7 +238,7 @@ def report(
 
 def _preferred(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a method and cell: chosen on validation images, else its only options."""
-    place = {"validation": 0, "none": 1, "fixed": 2}
+    place = {"validation": 0, "label_free": 1, "none": 2, "fixed": 3}
     known = table[table["weights"].isin(list(place))]
     first = known.assign(_place=known["weights"].map(place)).sort_values("_place", kind="stable")
     kept = first.drop_duplicates([*CELL, "method"]).drop(columns="_place")
