@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
 from dmn.errors import FeatureError
-from dmn.evaluation import coherence
-from dmn.evaluation.coherence import Coherence, whiten
+from dmn.evaluation.weights import coherence
+from dmn.evaluation.weights.coherence import Coherence, whiten
 from synthetic import unit
 
 

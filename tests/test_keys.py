@@ -135,6 +135,7 @@ EXPECTED: dict[str, tuple[Any, set[str]]] = {
     "training.leave_one_out": (True, PROJECTIONS),
     "fusion.fixed": ([1.0, 2.0, 1.0], ALL),
     "fusion.grid": ([0.1, 1.0], ALL),
+    "fusion.rule": ("first", ALL),
     "corruptions.kinds": (["noise", "blur", "rotation", "inversion", "fog"], SHIFTED),
     "corruptions.severities": ([1, 5], SHIFTED),
     "numerics.device": ("cuda", FEATURES),

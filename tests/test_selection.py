@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmn.errors import ConfigError, FeatureError
-from dmn.evaluation import selection
-from dmn.evaluation.selection import oracle, select_on_validation
+from dmn.evaluation.weights import selection
+from dmn.evaluation.weights.selection import oracle, select_on_validation
 from dmn.method.fusion import Predictions, fuse
 
 GRID = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]

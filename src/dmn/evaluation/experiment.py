@@ -15,10 +15,10 @@ import numpy as np
 
 from dmn.config import Config
 from dmn.engine.search import Fronts
-from dmn.evaluation import selection
-from dmn.evaluation.coherence import Coherence
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
 from dmn.evaluation.run import Run
+from dmn.evaluation.weights import selection
+from dmn.evaluation.weights.coherence import Coherence
 from dmn.method.fusion import Predictions, Weights
 from dmn.randomness import generator
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dmn.evaluation import answers
-from dmn.evaluation.coherence import Coherence
 from dmn.evaluation.contract import Cell
+from dmn.evaluation.weights.coherence import Coherence
 from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
 

@@ -20,7 +20,7 @@ from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where
 
 if TYPE_CHECKING:
-    from dmn.evaluation.experiment import Kind, Run
+    from dmn.evaluation.run import Kind, Run
 
 TITLE = "Calibration"
 QUESTION = "How far can the probabilities of each component be trusted?"

@@ -17,7 +17,7 @@ from scipy import special
 
 from dmn.engine.search import Fronts, grid_correct
 from dmn.errors import ConfigError
-from dmn.evaluation.coherence import Coherence
+from dmn.evaluation.weights.coherence import Coherence
 from dmn.method.fusion import Predictions, Weights
 
 Rule = Literal["coherence", "middle", "first"]

@@ -1,0 +1,1 @@
+"""Weights of the fusion: how they are chosen, and the criterion that needs no labels."""
