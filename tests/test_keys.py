@@ -42,7 +42,7 @@ def below(*studies: str) -> set[str]:
 # every key stands in reports/config.yaml, which the page shows and the manifest lists
 NOTHING = {"run_config", "page", "manifest"}
 ALL = below(*STUDIES)
-TRAINED = below("ablation", "calibration", "main", "peers", "sensitivity")
+TRAINED = below("ablation", "calibration", "main", "peers", "sensitivity", "weights")
 SHIFTED = {"shift_features"} | below("shift", "order")
 PROJECTIONS = {"train_projection"} | TRAINED
 # one phase, and what stands below it

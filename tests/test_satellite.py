@@ -16,7 +16,10 @@ from test_mirrors_workflow import workflow
 
 ROOT = Path(__file__).parents[1]
 BACKBONES = ["CLIP-RN50", "CLIP-ViT-B-32", "CLIP-ViT-L-14"]
-STUDIES = {"ablation", "calibration", "failures", "length", "main", "order", "peers", "sensitivity"}
+STUDIES = {
+    "ablation", "calibration", "failures", "length", "main", "order", "peers", "sensitivity",
+    "weights",
+}  # fmt: skip
 
 pytestmark = [needs_whu, pytest.mark.slow, pytest.mark.timeout(7200)]
 

@@ -297,3 +297,57 @@ def test_bursts_are_no_longer_than_asked_apart():
     labels = np.repeat(np.arange(4), 10)
     stream = labels[order_study.in_bursts(labels, np.random.default_rng(1), 5)]
     assert all(len(set(stream[i : i + 5])) == 1 for i in range(0, 40, 5))
+
+
+def test_the_grid_of_weights_is_recomputed_by_fusing(measured, splits):
+    from dmn.evaluation.experiment import Experiment
+    from dmn.method.fusion import fuse
+
+    _, samples, _ = measured("weights")
+    counts = samples["synthetic", "random", 0, "0-2"]["counts/training_free,shots=4"]
+    p, grid = Experiment(splits[0], CONFIG, Cell("training_free", 4)).run(2), CONFIG.fusion.grid
+    for i, second in enumerate(grid):
+        for j, third in enumerate(grid):
+            q = p.predictions
+            fused = fuse(q.text, q.dynamic, q.static, (1.0, second, third))
+            assert counts[2, i, j] == (fused.argmax(axis=1) == splits[0].test.labels).sum()
+
+
+def test_no_kind_of_weights_is_above_the_oracle(measured, reported):
+    search = reported("weights").tables["search"]
+    gaps = search[search["comparison"].str.match("oracle - (fixed|label_free|validation)")]
+    assert len(gaps) == 15
+    assert (gaps["mean"] >= -1e-9).all()
+    gain = search[search["comparison"] == "oracle - text"].set_index(["setting", "shots"])["mean"]
+    for kind in ("fixed", "label_free", "validation"):
+        named = search[search["comparison"].isin([f"{kind} - text", f"oracle - {kind}"])]
+        total = named.groupby(["setting", "shots"])["mean"].sum()
+        np.testing.assert_allclose(total.loc[gain.index], gain, atol=1e-6)
+
+
+def test_weights_that_are_best_in_another_cell_come_from_its_own_counts(measured):
+    rows, samples, _ = measured("weights")
+    arrays = samples["synthetic", "random", 1, "0-2"]
+    source = arrays["counts/training_free,shots=1"].sum(axis=0)
+    i, j = np.unravel_index(int(source.argmax()), source.shape)
+    carried = rows[
+        (rows["source"] == "training-free with 1 shot")
+        & (rows["setting"] == "training_free")
+        & (rows["shots"] == 4)
+        & (rows["split_seed"] == 1)
+    ]
+    right = arrays["counts/training_free,shots=4"][:, i, j]
+    np.testing.assert_allclose(carried["value"], 100 * right / carried["n"], atol=1e-5)
+
+
+def test_the_study_of_weights_stands_without_shots(measured):
+    from dmn.studies import weights
+
+    options = weights.Options()
+    found = weights.measure(study_data(few_shot=False), CONFIG, options, ORDERS)
+    place = {"study": "weights", "dataset": "synthetic", "backbone": "random", "split_seed": 0}
+    samples = {("synthetic", "random", 0, "0-2"): found.samples}
+    report = weights.report(attach(found.rows.assign(**place), samples), samples, options)
+    assert tuple(report.figures) == weights.FIGURES
+    assert report.tables["transfer"].empty
+    assert set(report.tables["optimum"]["weights"]) == {"fixed", "label_free", "oracle"}
