@@ -107,17 +107,23 @@ def test_label_free_weights_do_not_depend_on_validation_labels_either(data):
     assert runs[0].weights["label_free"] == runs[1].weights["label_free"]
 
 
-def test_validation_images_join_the_stream_that_is_run(data):
-    run = Experiment(data, CONFIG, FREE).run(3)
+def test_validation_images_join_the_clean_test_images_once_for_all_orders(data):
+    experiment = Experiment(data, CONFIG, FREE)
+    run, other = experiment.runs([3, 8])
     known = run.validated
+    assert other.validated is known
+    assert experiment.run(5, data.shifts["blur", 5]).validated is known
     part = joined(data.test, validation_part(data, CONFIG, FREE))
     assert sorted(known.order.tolist()) == list(range(len(part)))
-    first = known.order[known.order < len(data.test)]
-    np.testing.assert_array_equal(first, run.order)
     expected = Experiment(data, CONFIG, FREE, fusions=()).run(3, part, known.order)
     np.testing.assert_array_equal(
         known.predictions.dynamic, expected.predictions.dynamic[len(data.test) :]
     )
+
+
+def test_weights_of_an_order_do_not_depend_on_the_orders_beside_it(data):
+    alone = Experiment(data, CONFIG, FREE).run(3)
+    assert Experiment(data, CONFIG, FREE).runs([1, 3])[1].weights == alone.weights
 
 
 def test_fewer_views_of_validation_images_are_repeated(data):

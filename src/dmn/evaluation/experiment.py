@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from dmn.evaluation.run import Run
 from dmn.evaluation.weights import selection
 from dmn.evaluation.weights.coherence import Coherence
 from dmn.method.fusion import Predictions, Weights
-from dmn.randomness import generator
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
@@ -83,7 +83,7 @@ class Experiment:
     """The network of one cell, with changes to the configured model where a study makes them.
 
     Options are those of `DualMemoryNetwork`, and `views`, how many cached views are used.
-    Validation weights belong to the experiment's own network and to the stream that is run.
+    Validation weights belong to the experiment's own network, and to clean test images.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Experiment:
         if permutations is None:
             permutations = [stream_order(seed, len(part)) for seed in seeds]
         found = self._answer(part, seeds, permutations, lengths)
-        validated = self._validate(part, seeds, permutations)
+        validated = self._validate(seeds)
         coherence = self._coherence(part)
         for runs in found:
             for i, run in enumerate(runs):
@@ -143,26 +143,28 @@ class Experiment:
                 runs[i] = replace(run, weights=weigh(run, self.config, self.fusions))
         return found
 
-    def _validate(
-        self, part: Part, seeds: Sequence[int], permutations: Sequence[np.ndarray]
-    ) -> Sequence[Run | None]:
+    def _validate(self, seeds: Sequence[int]) -> Sequence[Run | None]:
         """Return the answers to the validation images for each seed, None where none are needed.
 
-        Each joins the stream at a random time, unlabelled as the others, so that the memory is as
-        full as the one that test images meet; by the rule `first` they are a stream of their own.
+        They join the test images, unlabelled as those, so that the memory is as full as the one
+        that test images meet: one stream for all seeds, in an order of the split's. By the rule
+        `first` they are a stream of their own, in an order of each seed's.
         """
         if self.validation is None or "validation" not in self.fusions:
             return [None] * len(seeds)
-        count, lengths = len(self.validation), [self.network.model.length]
         if self.config.fusion.rule == "first":
+            count, lengths = len(self.validation), [self.network.model.length]
             alone = [stream_order(seed, count, "validation") for seed in seeds]
             return self._answer(self.validation, seeds, alone, lengths)[0]
-        both = joined(part, self.validation)
-        mixed = [
-            _inserted(order, count, seed) for seed, order in zip(seeds, permutations, strict=True)
-        ]
-        own = np.arange(len(part), len(both))
-        return [_rows(run, own) for run in self._answer(both, seeds, mixed, lengths)[0]]
+        return [self._validated] * len(seeds)
+
+    @cached_property
+    def _validated(self) -> Run:
+        assert self.validation is not None
+        both, split = joined(self.data.test, self.validation), self.data.split_seed
+        order = stream_order(split, len(both), "validation images in the test stream")
+        run = self._answer(both, [split], [order], [self.network.model.length])[0][0]
+        return _rows(run, np.arange(len(self.data.test), len(both)))
 
     def _coherence(self, part: Part) -> Coherence | None:
         """Return what compares answers to a part, kept for the next run of the same part."""
@@ -225,14 +227,6 @@ def joined(part: Part, others: Part) -> Part:
         np.concatenate([part.labels, others.labels]),
         [*part.ids, *others.ids],
     )
-
-
-def _inserted(order: np.ndarray, count: int, order_seed: int) -> np.ndarray:
-    """Return an order [N] of rows with `count` further rows, N and up, at random times."""
-    draws = generator(order_seed, "validation images in the stream", len(order), count)
-    times = np.concatenate([np.empty(len(order)), draws.uniform(0, len(order), count)])
-    times[order] = np.arange(len(order))
-    return np.argsort(times, kind="stable")
 
 
 def _rows(run: Run, rows: np.ndarray) -> Run:
