@@ -331,7 +331,7 @@ def test_weights_that_are_best_in_another_cell_come_from_its_own_counts(measured
     source = arrays["counts/training_free,shots=1"].sum(axis=0)
     i, j = np.unravel_index(int(source.argmax()), source.shape)
     carried = rows[
-        (rows["source"] == "training-free with 1 shot")
+        (rows["source"] == "training_free,shots=1")
         & (rows["setting"] == "training_free")
         & (rows["shots"] == 4)
         & (rows["split_seed"] == 1)

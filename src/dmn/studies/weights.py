@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
@@ -19,13 +20,13 @@ from dmn.evaluation.contract import (
     StudyData,
     StudyOptions,
 )
+from dmn.evaluation.summaries import paired
 from dmn.report.comparisons import CELL, PLACE, TEXT, differences, in_order, kind, only, worst
+from dmn.report.drawing.weights import weight_figures
+from dmn.report.tables import describe
 from dmn.report.words import cell_words, listed, said, shortly, tally, verdict, where, words
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from dmn.evaluation.run import Run
 
 TITLE = "Weights of the fusion"
@@ -79,7 +80,7 @@ def measure(
         for other, (_, counts) in found.items():
             if other != cell and bool(other.shots) >= bool(cell.shots):
                 best = np.unravel_index(int(counts.sum(axis=0).argmax()), counts.shape[1:])
-                rows += _carried_rows(runs, grid, best, cell_words(other.keys()))
+                rows += _carried_rows(runs, grid, best, cell_name(other))
     return pack(rows, len(data.test), samples)
 
 
@@ -126,9 +127,6 @@ def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
     """Tabulate and draw the grid's optimum, the share of the search, and the loss of each rule."""
-    from dmn.report.drawing.weights import carried, gaps, landscape
-    from dmn.report.tables import describe
-
     right = only(rows, metric="accuracy")
     own = only(right, source=OWN)
     search = differences(own, CELL, SEARCH)
@@ -159,18 +157,7 @@ def report(
             unit="points",
         ),
     }
-    drawn: dict[str, Figure] = {
-        "grid": landscape(
-            grids,
-            chosen,
-            caption="Accuracy below the best of the grid by dynamic and static weight, mean over "
-            "splits and orders, with the median weights of each kind.",
-            panels=[*PLACE, "setting", "shots"],
-            table="optimum",
-        ),
-        "below_the_oracle": gaps(_gaps(search)),
-        "transfer": carried(transfer),
-    }
+    drawn = weight_figures(grids, chosen, _gaps(search), transfer)
     least = options.smallest_difference
     return Report(tables, drawn, _moves(rows) + _searched(search) + _lost(search, transfer, least))
 
@@ -188,13 +175,15 @@ def _transfer(right: pd.DataFrame) -> pd.DataFrame:
     sources = [source for source in oracle["source"].unique() if source != OWN]
     pairs = [(source, {"source": source}, {"source": OWN}) for source in sources]
     found = differences(oracle, CELL, pairs)
-    return found.rename(columns={"comparison": "source"}) if len(found) else found
+    if found.empty:
+        return pd.DataFrame(columns=[*CELL, "source", "mean"])
+    cells = right[["setting", "shots", "training_seed"]].drop_duplicates().to_dict("records")
+    names = {_name(cell): cell_words(cell) for cell in cells}
+    return found.rename(columns={"comparison": "source"}).replace({"source": names})
 
 
 def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the weights of each kind by cell, relative to text's: median, least and largest."""
-    import pandas as pd
-
     part = only(rows, source=OWN)
     part = part[part["metric"].str.startswith(("weight_", "best_"))]
     # the oracle's own are the first of those that tie; the middle says where the best lie
@@ -223,7 +212,9 @@ def _grids(
     for cell in cells:
         key = tuple(cell[name] for name in CELL)
         for (dataset, backbone, *_), arrays in samples.items():
-            if (dataset, backbone) == key[:2] and (counts := arrays.get(_counts(cell))) is not None:
+            if (dataset, backbone) == key[:2] and (
+                counts := arrays.get(f"counts/{_name(cell)}")
+            ) is not None:
                 order = np.argsort(arrays["grid"], kind="stable")
                 grids[key] = arrays["grid"][order].astype(np.float64)
                 columns = order if counts.shape[2] > 1 else [0]
@@ -231,12 +222,13 @@ def _grids(
     return {key: (grids[key], np.concatenate(part).mean(axis=0)) for key, part in found.items()}
 
 
-def _counts(cell: Mapping[Any, Any]) -> str:
+def _name(cell: Mapping[Any, Any]) -> str:
+    """Return the name of a row's cell in the samples and as a source."""
     from dmn.evaluation.experiment import cell_name
 
     seed = cell["training_seed"]
     training = None if str(seed) == "none" else int(seed)
-    return f"counts/{cell_name(Cell(cell['setting'], int(cell['shots']), training))}"
+    return cell_name(Cell(cell["setting"], int(cell["shots"]), training))
 
 
 def _optimum(
@@ -252,8 +244,6 @@ def _optimum(
 
 def _moves(rows: pd.DataFrame) -> list[str]:
     """Return how far the optimum moves from the fewest to the most shots of each setting."""
-    from dmn.evaluation.summaries import paired
-
     sentences = []
     for name in PARTS:
         part = only(rows, metric=f"best_{name}", source=OWN)

@@ -9,9 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dmn.report.drawing.figures import dots, gallery, heatmap, lines, reliability, scatter
+    from dmn.report.drawing.figures import (
+        dots,
+        gallery,
+        heatmap,
+        landscape,
+        lines,
+        reliability,
+        scatter,
+    )
 
-__all__ = ["dots", "gallery", "heatmap", "lines", "reliability", "scatter"]
+__all__ = ["dots", "gallery", "heatmap", "landscape", "lines", "reliability", "scatter"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dmn.report.drawing.labels import label_ends, legend_above
+from dmn.report.drawing.landscapes import landscape
 from dmn.report.drawing.panels import (
     ACCURACY,
     PANELS,
@@ -45,7 +46,7 @@ from dmn.report.words import in_figure, words
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["dots", "gallery", "heatmap", "lines", "nothing", "reliability", "scatter"]
+__all__ = ["dots", "gallery", "heatmap", "landscape", "lines", "nothing", "reliability", "scatter"]
 
 Scale = Literal["auto", "linear", "log", "ordinal"]
 

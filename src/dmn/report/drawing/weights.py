@@ -1,68 +1,48 @@
-"""Figures of the fusion's weights: the grid with what each kind chose, and what choices lose."""
+"""The figures of the study of weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from dmn.report import drawing
 from dmn.report.comparisons import PLACE
-from dmn.report.drawing.figures import lines
-from dmn.report.drawing.labels import legend_above
-from dmn.report.drawing.panels import axis_labels, combinations, finish, grid, nothing
-from dmn.report.drawing.pictures import heatmap
-from dmn.report.drawing.style import PAGE, Mark, Plot, in_order, marks
-from dmn.report.words import cell_words, in_figure
+from dmn.report.words import cell_words
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from matplotlib.figure import Figure
 
-DEEPEST = 10.0  # points below the best that are told apart
+WIDE = 7.0  # inches: names of cells stand at both sides
 
 
-def landscape(
+def weight_figures(
     grids: Mapping[tuple[Any, ...], tuple[np.ndarray, np.ndarray]],
     chosen: pd.DataFrame,
-    *,
-    caption: str,
-    panels: Sequence[str],
-    table: str | None = None,
-) -> Plot:
-    """Draw how far each pair of weights stays below the best of its panel, and chosen pairs.
-
-    grids: by the values of `panels` the weights [G] and accuracy in percent [G, H], H = 1 without
-    a static memory. chosen: rows with `panels`, component, weights, dynamic and static.
-    """
-    if not grids:
-        return nothing(caption)
-    names = in_order(combinations(chosen, ["component", "weights"]))
-    drawn = marks(names)
-    plot, axes = grid(len(grids), None, 2.0)
-    image: Any = None
-    for axis, (key, (weights, accuracy)) in zip(axes, grids.items(), strict=True):
-        below = accuracy - accuracy.max()
-        image = axis.imshow(
-            below, cmap="cividis", vmin=-DEEPEST, vmax=0, aspect="auto", origin="lower"
-        )
-        _ticks(axis, weights, accuracy.shape[1])
-        own = chosen[(chosen[list(panels)] == list(key)).all(axis=1)]
-        _mark(axis, own, names, drawn, weights, accuracy.shape[1] > 1)
-        axis.set_title(_title(panels, key))
-        axis.grid(visible=False)
-    bar = plot.colorbar(image, ax=list(axes), shrink=0.9, pad=0.02, extend="min")
-    bar.outline.set_visible(False)
-    bar.set_label("below the best (points)")
-    axis_labels(plot, axes, "static weight", "dynamic weight")
-    legend_above(plot, axes[0], drawn, "dot")
-    numbers = chosen.assign(mean=chosen["dynamic"])
-    keys = [*panels, "weights", "dynamic", "static"]
-    return finish(plot, numbers, keys, caption, "dynamic weight", table)
+    gaps: pd.DataFrame,
+    transfer: pd.DataFrame,
+) -> dict[str, Figure]:
+    """Draw the grid with the weights of each kind, and what each kind and each carrying loses."""
+    return {
+        "grid": drawing.landscape(
+            grids,
+            chosen,
+            caption="Accuracy below the best of the grid by dynamic and static weight, mean over "
+            "splits and orders, with the median weights of each kind; the oracle's are the middle "
+            "of those that tie.",
+            panels=[*PLACE, "setting", "shots"],
+            table="optimum",
+        ),
+        "below_the_oracle": _below(gaps),
+        "transfer": _carried(transfer),
+    }
 
 
-def gaps(rows: pd.DataFrame) -> Plot:
+def _below(rows: pd.DataFrame) -> Figure:
     """Draw how far each kind of weights stays below the oracle, against shots."""
-    return lines(
+    return drawing.lines(
         rows,
         "shots",
         caption="How far each kind of weights stays below weights searched on the test labels.",
@@ -74,63 +54,19 @@ def gaps(rows: pd.DataFrame) -> Plot:
     )
 
 
-def carried(rows: pd.DataFrame) -> Plot:
+def _carried(rows: pd.DataFrame) -> Figure:
     """Draw what the best weights of one cell (`source`) lose in another."""
-    caption = (
-        "What weights that are best in one cell (column) lose in another (row), against its own "
-        "oracle."
-    )
-    if rows.empty:
-        return nothing(caption)
     named = rows.assign(cell=[cell_words(row) for row in rows.to_dict("records")])
-    return heatmap(
+    return drawing.heatmap(
         named.sort_values("shots", kind="stable"),
         "cell",
         "source",
-        caption=caption,
+        caption="What weights that are best in one cell (column) lose in another (row), against "
+        "its own oracle.",
         panels=PLACE,
         row_label="used in",
         column_label="best in",
         value_label="against the oracle (points)",
-        width=PAGE,
+        width=WIDE,
         table="transfer",
     )
-
-
-def _mark(
-    axis: Any,
-    rows: pd.DataFrame,
-    names: Sequence[tuple[Any, ...]],
-    drawn: Sequence[Mark],
-    weights: np.ndarray,
-    static: bool,
-) -> None:
-    """Mark the chosen pairs; kinds that chose the same pair stand beside each other."""
-    for place, (name, how) in enumerate(zip(names, drawn, strict=True)):
-        point = rows[rows["weights"] == name[1]].dropna(subset=["dynamic"])
-        shift = (place - (len(names) - 1) / 2) * (0.3 if static else 0.1)
-        x = _places(point["static"], weights) if static else np.zeros(len(point))
-        edge = how.color if how.hollow else "white"
-        options = how.line_options() | {"linestyle": "none", "markeredgecolor": edge}
-        axis.plot(x + shift, _places(point["dynamic"], weights), label=how.label, **options)
-
-
-def _ticks(axis: Any, weights: np.ndarray, columns: int) -> None:
-    every = max(1, len(weights) // 4)
-    names = [f"{weight:g}" for weight in weights]
-    axis.set_yticks(range(0, len(weights), every), names[::every])
-    if columns > 1:
-        axis.set_xticks(range(0, len(weights), every), names[::every])
-    else:
-        axis.set_xticks([])
-
-
-def _places(values: pd.Series, weights: np.ndarray) -> np.ndarray:
-    """Return where weights stand on the axis, between two candidates in proportion."""
-    return np.interp(values.to_numpy(dtype=float), weights, np.arange(len(weights)))
-
-
-def _title(panels: Sequence[str], key: Sequence[Any]) -> str:
-    cell = dict(zip(panels, key, strict=True))
-    shots = f", {cell['shots']} shots" if cell.get("shots") else ""
-    return in_figure(cell["setting"]) + shots
