@@ -72,7 +72,7 @@ def _rows(run: Run, kind: Kind, bins: int) -> list[dict[str, Any]]:
     scores, labels = run.scores(*kind), run.labels
     diagram = metrics.reliability(scores, labels, bins)
     measured = {
-        "ece": metrics.calibration_error(diagram),
+        "ece": metrics.ece(scores, labels, bins),
         "nll": metrics.nll(scores, labels),
         "brier": metrics.brier(scores, labels),
         "confidence": float(metrics.normalised(scores).max(axis=1).mean()),
