@@ -94,6 +94,23 @@ def test_a_changed_image_or_list_is_noticed_whatever_its_times_say(birds) -> Non
     assert json.loads((home / SPLIT).read_text())["classes"] == ["a", "c"]
 
 
+def test_a_comment_another_entry_or_a_patience_reruns_nothing(birds) -> None:
+    home, config = birds
+    run_in(home, config, SPLIT)
+    registry = home / "registry.yaml"
+    registry.write_text("# mine\n" + registry.read_text())
+    assert planned(home, config, SPLIT) == {}
+    other = {"title": "Other", "kind": "features", "classes": 4}
+    entries = yaml.safe_load(registry.read_text())["datasets"]
+    registry.write_text(yaml.safe_dump({"datasets": {"other": other, **entries}}))
+    assert planned(home, config, SPLIT) == {}
+    patient = {**config, "download": {**config["download"], "timeout": 99}}
+    assert planned(home, patient, SPLIT) == {}
+    entries["birds"]["layout"]["root"] = "elsewhere"
+    registry.write_text(yaml.safe_dump({"datasets": entries}))
+    assert planned(home, config, SPLIT) != {}
+
+
 def test_what_was_brought_may_be_taken_away_after_the_run(birds) -> None:
     home, config = birds
     run_in(home, config, SPLIT)

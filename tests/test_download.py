@@ -51,6 +51,20 @@ def test_file_arrives_whole_and_leaves_nothing_beside_it(tmp_path: Path, served:
     assert len(requests) == 1
 
 
+def test_a_file_in_a_folder_of_a_data_set_arrives_in_that_folder(tmp_path: Path, served: Path):
+    (served / "toy/CLIP").mkdir()
+    (served / "toy/a.zip").rename(served / "toy/CLIP/a.zip")
+    file = remote(name="CLIP/a.zip")
+    with pytest.raises(DataError, match="1 tries"), serve(served, {"a.zip": ["dies"]}) as server:
+        options = {"timeout": 0.5, "pause": 0, "progress": False, "retries": 0}
+        fetch("toy", file, tmp_path / "got/CLIP/a.zip", Transfer(tmp_path, server.url, **options))
+    assert [path.name for path in (tmp_path / "got").iterdir()] == ["CLIP"]
+    target, requests = download(file, tmp_path, served)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["a.zip"]
+    assert requests[0][1] is not None
+
+
 def test_second_fetch_asks_nobody(tmp_path: Path, served: Path):
     download(remote(), tmp_path, served)
     _, requests = download(remote(), tmp_path, served)

@@ -1,6 +1,7 @@
 import logging
 import unicodedata
 
+import numpy as np
 import pytest
 import torch
 from open_clip import SimpleTokenizer
@@ -11,6 +12,7 @@ from dmn.encoders.prompts import (
     prompts_for,
     prompts_hash,
     read_sentences,
+    tell_equal_features,
     text_features,
 )
 from dmn.encoders.views import Transform
@@ -163,6 +165,16 @@ def test_prompts_that_are_cut_are_told_with_their_class(caplog):
 def test_classes_of_equal_prompts_are_told_and_no_error(names, caplog):
     check_told_apart(reader(), names, prompts_for(names, TEMPLATES, None, "templates"))
     assert f"classes 0 ({names[0]!r}), 2 ('missile') have the same prompts" in caplog.text
+
+
+def test_classes_of_other_prompts_and_equal_features_are_told(caplog):
+    prompts = [["a striped insect."], ["a furry pet."], ["a bird."]]
+    features = np.array([[1, 0], [1, 0], [0, 1]], np.float16)
+    tell_equal_features(["bee", "cat", "owl"], prompts, features)
+    assert "classes 0 ('bee'), 1 ('cat') have other prompts, but the encoder gives" in caplog.text
+    caplog.clear()
+    tell_equal_features(["bee", "bee", "owl"], [prompts[0], prompts[0], prompts[2]], features)
+    assert caplog.text == ""
 
 
 def test_nothing_is_said_of_prompts_that_are_read_whole_and_apart(caplog):

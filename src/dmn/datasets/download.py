@@ -91,7 +91,7 @@ def fetch(dataset: str, file: RemoteFile, target: Path, transfer: Transfer) -> s
     for url in _sources(dataset, file, transfer.mirror):
         try:
             with _progress(file, transfer) as report:
-                part = target.with_name(f".{file.name}.part")
+                part = target.with_name(f".{target.name}.part")
                 _from_url(_Attempt(file, url, part, report, transfer), target)
             remember(target, "")
             return url

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from dmn.errors import ConfigError, DataError, nearest, some
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from dmn.encoders.clip import Encoder
@@ -144,6 +145,26 @@ def _tell_equal(class_names: Sequence[str], owners: list[int], rows: list[bytes]
         if len(labels) > 1:
             names = ", ".join(f"{label} ({class_names[label]!r})" for label in labels)
             LOGGER.warning("classes %s have the same prompts: text cannot tell them apart", names)
+
+
+def tell_equal_features(
+    class_names: Sequence[str], prompts: Sequence[Sequence[str]], features: np.ndarray
+) -> None:
+    """Warn of classes with other prompts but equal text features [C, D].
+
+    The embedded encoder knows the words of its captions only; all others are one to it.
+    """
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for label, row in enumerate(features):
+        groups[row.tobytes()].append(label)
+    for labels in groups.values():
+        if len({tuple(prompts[label]) for label in labels}) > 1:
+            names = ", ".join(f"{label} ({class_names[label]!r})" for label in labels)
+            LOGGER.warning(
+                "classes %s have other prompts, but the encoder gives them equal text features: "
+                "text cannot tell them apart",
+                names,
+            )
 
 
 def prompts_hash(prompts: Sequence[Sequence[str]]) -> str:

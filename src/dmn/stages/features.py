@@ -33,6 +33,7 @@ from dmn.encoders.prompts import (
     prompts_for,
     prompts_hash,
     read_sentences,
+    tell_equal_features,
     text_features,
 )
 from dmn.pipeline import paths
@@ -106,6 +107,7 @@ def write_text(
     prompts = prompts_for(split.classes, entry.templates, wanted, kind)
     check_told_apart(encoder, split.classes, prompts)
     features = text_features(encoder, prompts).cpu().numpy().astype(np.float16)
+    tell_equal_features(split.classes, prompts, features)
     facts = {
         "class_names": list(split.classes),
         "logit_scale": encoder.logit_scale,
