@@ -10,7 +10,7 @@ import numpy as np
 from dmn.report.drawing.labels import legend_above
 from dmn.report.drawing.panels import axis_labels, combinations, finish, grid, nothing
 from dmn.report.drawing.style import Mark, Plot, in_order, marks
-from dmn.report.words import in_figure
+from dmn.report.words import counted, in_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,5 +92,5 @@ def _places(values: pd.Series, weights: np.ndarray) -> np.ndarray:
 
 def _title(panels: Sequence[str], key: Sequence[Any]) -> str:
     cell = dict(zip(panels, key, strict=True))
-    shots = f", {cell['shots']} shots" if cell.get("shots") else ""
+    shots = f", {counted(cell['shots'], 'shots')}" if cell.get("shots") else ""
     return in_figure(cell["setting"]) + shots
