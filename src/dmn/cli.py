@@ -43,6 +43,7 @@ STAGES = {
 BENCHMARKS = {
     "stream": Command("the exact stream against the plain loop", "dmn.bench.stream"),
     "extraction": Command("how busy extraction keeps the encoder", "dmn.bench.extraction"),
+    "intervals": Command("how often intervals hold the truth", "dmn.bench.intervals"),
     "warm": Command("compile the loops once (make setup does)", "dmn.bench.warm"),
 }
 AUDITS = {
@@ -61,7 +62,7 @@ COMMANDS = {
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "compare": Command("where two runs differ first", "dmn.audit.comparison"),
     "config": Command("check a configuration, write it out whole", "dmn.pipeline.asked"),
-    "bench": Command("measure the speed of this machine", commands=BENCHMARKS),
+    "bench": Command("measure this machine's speed, and the intervals", commands=BENCHMARKS),
     "stage": Command("one stage of the workflow, as its rules call it", commands=STAGES),
 }
 
