@@ -109,16 +109,16 @@ def simulate(design: Design, count: int, seed: int) -> Found:
         control, (ahead, level) = answers(design, (gap, 0.0), draws)
         own = _interval(100.0 * ahead, SHARE)
         held["accuracy"] += _holds(own, design.accuracy + gap)
-        difference = _interval(100.0 * ahead - 100.0 * control, DIFFERENCE)
-        held["difference"] += _holds(difference, gap)
-        low, high = difference.bounds()
+        apart = _interval(100.0 * ahead - 100.0 * control, DIFFERENCE)
+        held["difference"] += _holds(apart, gap)
+        low, high = apart.bounds()
         width += (high - low) / 2
         nothing = 100.0 * level - 100.0 * control
         row = _row(nothing, _interval(nothing, DIFFERENCE))
         held["alarm"] += row["p"] < 0.05
         held["named"] += verdict(row, LEAST) in (EFFECT["gain"], EFFECT["loss"])
-    shares = [100 * number / count for number in held.values()]
-    return Found(*shares, half_width=width / count)
+    accuracy, difference, alarm, named = (100 * number / count for number in held.values())
+    return Found(accuracy, difference, alarm, named, width / count)
 
 
 def _interval(samples: np.ndarray, added: Sequence[float]) -> Interval:
