@@ -226,14 +226,48 @@ def test_an_earlier_data_set_is_replaced_only_when_asked(home: Path, capsys) -> 
     assert load_registry("config/registry.yaml")["birds"].classes == 4
 
 
+def test_links_odd_names_and_single_images_make_a_data_set(home: Path, capsys) -> None:
+    stored = folder_of(home / "stored", {"it's {0}": 1, "c|d": 1, ".hidden": 2})
+    (stored / "c|d/9.jpg").symlink_to("nowhere")
+    (stored / "c|d/folder.jpg").mkdir()
+    folder = home / "2024"
+    folder.mkdir()
+    for path in stored.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "again").symlink_to(folder)
+    said = said_by(capsys, str(folder))
+    assert "left out: c|d/9.jpg cannot be read: No such file" in said
+    assert "fewer have c|d (0), it's {0} (0)" in said
+    config = load_run(read_yaml("config/2024.yaml"), "config/2024.yaml")
+    assert config.datasets == ["2024"]
+    assert config.settings == ["zero_shot"]
+    split = json.loads(Path("data/manual/2024/split.json").read_text())
+    assert split["test"] == [["c|d/0.JPG", 0, "c|d"], ["it's {0}/0.JPG", 1, "it's {0}"]]
+
+
 def test_mistakes_are_one_line_and_leave_nothing(home: Path, capsys) -> None:
     folder = str(folder_of(home / "birds", BIRDS))
     one = str(folder_of(home / "one", {"images/a": 1, "images/b": 1}))
     (home / "x.zip").write_bytes(b"PK")
     (home / "鳥").mkdir()
+    empty, flat, alone, texts = (home / name for name in ("empty", "flat", "alone", "texts"))
+    empty.mkdir()
+    folder_of(flat, {"": 3})
+    folder_of(alone, {"a": 3})
+    for name in ("a", "b"):
+        (texts / name).mkdir(parents=True)
+        (texts / name / "0.txt").write_text("x")
+        (home / "bad" / name).mkdir(parents=True)
+        (home / "bad" / name / "0.jpg").write_bytes(b"x")
     for words, expected in (
         ([str(home / "none")], "none is not a folder; name the one that holds"),
         ([str(home / "x.zip")], "x.zip is not a folder"),
+        ([str(home / "birds/café/0.JPG")], "0.JPG is not a folder; name the one that holds"),
+        ([str(empty)], "empty has no folder with images where the folders of classes are due"),
+        ([str(flat)], "flat has no folder with images where the folders of classes are due"),
+        ([str(alone)], "alone has only the folder 'a' with images"),
+        ([str(texts)], "texts has no folder with images"),
+        ([str(home / "bad")], "bad can be read, 2 in all; a/0.jpg is not a whole image"),
         ([one], "one has only the folder 'images' with images where the folders of classes"),
         ([str(home / "鳥")], "gives no name; add --as NAME"),
         ([folder, "--as", "Birds"], "'Birds' cannot be a data set's name"),

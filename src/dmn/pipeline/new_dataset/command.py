@@ -60,6 +60,9 @@ def look(
     # folders first: a wrong folder is told before an hour of looking at images
     classes = arrange(list(known), str(folder), seed).classes
     examination = examine(folder, images, advance)
+    if len(examination.unreadable) == len(images):
+        first = next(iter(examination.unreadable.values()))
+        raise DataError(f"no image of {folder} can be read, {len(images)} in all; {first}")
     readable = [listed_name(image) for image in images if image not in examination.unreadable]
     arranged = arrange(readable, str(folder), seed)
     vanished = [name for name in classes if name not in arranged.classes]
