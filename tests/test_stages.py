@@ -12,12 +12,15 @@ import pytest
 
 from dmn.artifacts import read_json, read_tensors, write_tensors
 from dmn.cli import main
+from dmn.config import Config
 from dmn.datasets.splits import drawn_rows
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import sample_name, split_sample_name
 from dmn.evaluation.inputs import Inputs, read_memory
 from dmn.evaluation.shots import read_shots
 from dmn.pipeline import paths
+from dmn.stages.evaluation import provenance
+from synthetic import study_data
 
 STAGES = [
     "download",
@@ -82,6 +85,18 @@ def test_the_hash_of_inputs_does_not_depend_on_their_order(tmp_path: Path) -> No
     assert first.sha256() == second.sha256()
     Path(names[3]).write_text("other")
     assert Inputs(*names[:2], names[3]).sha256() != first.sha256()
+
+
+@pytest.mark.parametrize("views", [1, 4])
+def test_rows_say_how_many_views_there_were_and_not_how_many_are_configured(
+    tmp_path: Path, views: int
+) -> None:
+    names = [str(tmp_path / name) for name in "abc"]
+    for name in names:
+        Path(name).write_text(name)
+    config = Config(views={"test": 16}, model={"view_share": 0.5})
+    said = provenance(Inputs(*names), study_data(views=views), config)
+    assert said["protocol"].startswith(f"views={views} share=0.5 ")
 
 
 def test_a_memory_of_other_shots_is_refused(tmp_path: Path) -> None:
