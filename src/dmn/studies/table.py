@@ -22,6 +22,7 @@ STUDIES = (
     "peers",
     "sensitivity",
     "shift",
+    "signals",
     "weights",
 )
 
