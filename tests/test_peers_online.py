@@ -7,7 +7,7 @@ import pytest
 
 from dmn.peers.contract import Given
 from dmn.peers.formulas import unit
-from dmn.peers.online import dota, ecalp, oga
+from dmn.peers.online import dmn_centred, dota, ecalp, oga
 from peer_world import SCALE, plain_entropy, plain_softmax, told, world
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
@@ -224,3 +224,52 @@ def test_ecalp_equals_a_loop_over_a_dense_graph(shots):
     options = ecalp.Options(images=4, shots=3, gamma=3.0)
     got = told("online.ecalp", images, given, **options.model_dump())
     np.testing.assert_allclose(got, plain_ecalp(images.x, given, options), rtol=1e-8, atol=1e-10)
+
+
+def plain_centred(images, given, centre=True, own_slot=False, length=8, beta=2.0, weight=0.5):
+    """Return log p + weight s cos, slot by slot, as the formulas stand."""
+    C, D = given.text.shape
+    tmean = given.text.mean(axis=0) if centre else np.zeros(D)
+    texts = [(t - tmean) / np.sqrt((t - tmean) @ (t - tmean)) for t in given.text]
+    slots, seen, scores = [[] for _ in range(C)], np.zeros(D), []
+    for n, x in enumerate(images.x):
+        p = plain_softmax([SCALE * float(t @ x) for t in given.text])
+        own, h = slots[int(p.argmax())], plain_entropy(p)
+        if len(own) < length:
+            own.append((h, n, x))
+        else:
+            worst = max(range(length), key=lambda s: (own[s][0], -s))
+            if h < own[worst][0]:
+                own[worst] = (h, n, x)
+        seen = seen + x
+        m = seen / (n + 2) if centre else np.zeros(D)
+        u = (x - m) / np.sqrt((x - m) @ (x - m))
+        row = []
+        for c in range(C):
+            a = np.exp(-beta * (1 - texts[c] @ u)) * texts[c]
+            for _, image, s in slots[c]:
+                if own_slot or image != n:
+                    r = (s - m) / np.sqrt((s - m) @ (s - m))
+                    a = a + np.exp(-beta * (1 - r @ u)) * r
+            row.append(np.log(p[c]) + weight * SCALE * float(a @ u) / np.sqrt(a @ a))
+        scores.append(row)
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("own_slot", [True, False])
+@pytest.mark.parametrize("length", [1, 3])
+def test_centred_dmn_equals_a_loop_over_slots(monkeypatch, centre, own_slot, length):
+    images, given, _ = world()
+    monkeypatch.setattr(dmn_centred, "BLOCK", 7)
+    options = {"centre": centre, "own_slot": own_slot, "length": length}
+    got = told("online.dmn_centred", images, given, **options)
+    np.testing.assert_allclose(got, plain_centred(images, given, **options), **CLOSE)
+
+
+def test_a_stream_of_one_image_repeated_is_answered_by_text():
+    images, given, _ = world()
+    same = images.take(np.zeros(20, dtype=np.int64))
+    got = told("online.dmn_centred", same, given)
+    assert np.isfinite(got).all()
+    assert (got.argmax(axis=1) == (same.x @ given.text.T).argmax(axis=1)).all()

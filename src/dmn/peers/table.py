@@ -20,6 +20,7 @@ PEERS = {
     "zero_shot_clip": Entry("image.zero_shot", "zero-shot CLIP"),
     "mta": Entry("image.mta", "MTA"),
     "zero": Entry("image.zero", "ZERO"),
+    "dmn_centred": Entry("online.dmn_centred", "DMN, centred"),
     "tda": Entry("online.tda", "TDA"),
     "bca": Entry("online.bca", "BCA"),
     "dota": Entry("online.dota", "DOTA"),
@@ -45,6 +46,7 @@ PEERS = {
 # the others cost more than the rest of a small run: name them in `studies.peers.methods`
 BY_DEFAULT = (
     "zero_shot_clip",
+    "dmn_centred",
     "tda",
     "tip_adapter",
     "tip_adapter_f",
