@@ -16,7 +16,6 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 CONFIDENCE = 0.95
 LEAST_LEVELS = 3  # of a seed that an interval is over: two splits say too little of their spread
@@ -63,6 +62,9 @@ class Interval:
     def _quantile(self, tail: float) -> float:
         if not self.factors:
             return NAN
+        # half a second that jobs which measure do not need
+        from scipy import special
+
         return -sum(f.share * float(special.stdtrit(f.freedom, tail)) for f in self.factors)
 
 
