@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dmn.peers.contract import Given, Images
+from dmn.peers.contract import Given, Images, from_module
 from dmn.peers.formulas import unit
 from synthetic import study_data
 
@@ -28,8 +28,8 @@ def world(images: int = 70, shots: bool = False) -> tuple[Images, Given, np.ndar
 def told(module: str, images: Images, given: Given, /, **changes: Any) -> np.ndarray:
     """Return the scores [N, C] of a peer's module."""
     found = importlib.import_module(f"dmn.peers.{module}")
-    options = found.Options(**changes)
-    return found.answer(found.fit(given, options), images, options)
+    peer = from_module(module, found, changes)
+    return peer.answer(peer.fit(given, peer.options), images, peer.options)
 
 
 def plain_softmax(logits: Any) -> np.ndarray:

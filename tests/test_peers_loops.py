@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dmn.peers.contract import Given, Images
+from dmn.peers.contract import Given, Images, from_module
 from dmn.peers.few_shot import (
     ape,
     clap,
@@ -19,7 +19,7 @@ from dmn.peers.few_shot import (
 )
 from dmn.peers.formulas import unit
 from dmn.peers.loading import load_peers
-from dmn.peers.online import tda
+from dmn.peers.online import caches, tda
 from dmn.peers.selection import on_validation
 from synthetic import study_data
 
@@ -35,8 +35,8 @@ def world():
 
 
 def told(module, images, given, **changes):
-    options = module.Options(**changes)
-    return module.answer(module.fit(given, options), images, options)
+    peer = from_module(module.__name__, module, changes)
+    return peer.answer(peer.fit(given, peer.options), images, peer.options)
 
 
 def test_tip_adapter_equals_the_loop_over_shots_of_its_formula(world):
@@ -77,7 +77,7 @@ def test_tip_adapter_f_lowers_the_training_loss(world):
     labels = np.repeat(np.arange(C), K)
 
     def loss(k):
-        z = tip_adapter.answer((given, k), shots, tip_adapter.Options())
+        z = next(tip_adapter.sweep((given, k), shots, [tip_adapter.Options()]))
         return float((np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), labels]).mean())
 
     assert trained.shape == keys.shape
@@ -132,7 +132,7 @@ def test_tda_equals_the_loop_with_sorted_lists(world):
 def test_tda_reads_the_same_in_blocks_of_any_length(world, monkeypatch):
     images, given, _ = world
     whole = told(tda, images, given)
-    monkeypatch.setattr(tda, "BLOCK", 7)
+    monkeypatch.setattr(caches, "BLOCK", 7)
     np.testing.assert_allclose(told(tda, images, given), whole, rtol=1e-12, atol=1e-12)
 
 

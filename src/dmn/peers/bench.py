@@ -133,7 +133,7 @@ class Bench:
         return found
 
     def _scores(self, peer: Peer, images: Images, wanted: Sequence[Any]) -> Iterator[np.ndarray]:
-        if peer.sweep is not None:
+        if peer.shares:
             yield from islice(peer.sweep(self._fit(peer, wanted[0]), images, wanted), len(wanted))
             return
         for options in wanted:
@@ -141,7 +141,7 @@ class Bench:
 
     def _fit(self, peer: Peer, options: Any) -> Any:
         """Return what a peer made beforehand; with a sweep it suits all candidates."""
-        shared = set(peer.searched) if peer.sweep else set()
+        shared = set(peer.searched) if peer.shares else set()
         key = (peer.name, options.model_dump_json(exclude=shared))
         if key not in self._fits:
             self._fits[key] = peer.fit(self.given, options)

@@ -12,8 +12,9 @@ A peer is one module with
     fit(given, options)        whatever is made before the first test image
     answer(fitted, images, options) -> scores [N, C], the largest is the answer
     cost(sizes, options) -> Cost
-    sweep(fitted, images, candidates) -> scores of each candidate; not a must: where candidates
-                               share work. They differ in CANDIDATES only, and `fitted` suits all
+    sweep(fitted, images, candidates) -> scores of each candidate; in place of `answer`, where
+                               candidates share work. They differ in CANDIDATES only, and `fitted`
+                               suits all
 
 The table in dmn.peers.table has one line for each.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from types import ModuleType
 from typing import Any, Literal, get_args
@@ -114,7 +115,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Peer:
-    """A peer's module, checked, with the options that it runs with."""
+    """A peer's module, checked, with the options that it runs with.
+
+    shares: whether its candidates share what `fit` returns.
+    """
 
     name: str
     source: str
@@ -126,9 +130,13 @@ class Peer:
     candidates: tuple[Any, ...]
     released: Mapping[str, Any]
     fit: Callable[[Given, Any], Any]
-    answer: Callable[[Any, Images, Any], np.ndarray]
     cost: Callable[[Sizes, Any], Cost]
-    sweep: Callable[[Any, Images, Sequence[Any]], Iterator[np.ndarray]] | None
+    sweep: Callable[[Any, Images, Sequence[Any]], Iterator[np.ndarray]]
+    shares: bool
+
+    def answer(self, fitted: Any, images: Images, options: Any) -> np.ndarray:
+        """Return the scores [N, C] with these options."""
+        return next(self.sweep(fitted, images, [options]))
 
     @property
     def sees(self) -> Sees:
@@ -152,7 +160,8 @@ class Peer:
 def from_module(name: str, module: ModuleType, changes: Mapping[str, Any] | None = None) -> Peer:
     """Return the peer of a module, with changes to its options. Raises ConfigError."""
     file = getattr(module, "__file__", module.__name__)
-    missing = [part for part in PARTS if not hasattr(module, part)]
+    there = {*vars(module), *(["answer"] if hasattr(module, "sweep") else [])}
+    missing = [part for part in PARTS if part not in there]
     if missing:
         raise ConfigError(
             f"method {name} ({file}) has no {', '.join(missing)}; docs/extending.md has an example"
@@ -176,10 +185,20 @@ def from_module(name: str, module: ModuleType, changes: Mapping[str, Any] | None
         candidates=tuple(_options(name, module, given | p) for p in picked if p),
         released={key: _options(name, module, given | own) for key, own in released.items()},
         fit=module.fit,
-        answer=module.answer,
         cost=module.cost,
-        sweep=getattr(module, "sweep", None),
+        sweep=getattr(module, "sweep", None) or partial(_one_by_one, module.answer),
+        shares=hasattr(module, "sweep"),
     )
+
+
+def _one_by_one(
+    answer: Callable[[Any, Images, Any], np.ndarray],
+    fitted: Any,
+    images: Images,
+    candidates: Sequence[Any],
+) -> Iterator[np.ndarray]:
+    for options in candidates:
+        yield answer(fitted, images, options)
 
 
 def _check_words(what: str, found: Sequence[str], known: Sequence[str]) -> None:

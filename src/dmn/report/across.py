@@ -6,10 +6,20 @@ Backbones are kept apart: a data set counts once for each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from dmn.evaluation.across import (
+    DATA_SETS,
+    LEAST_SETS,
+    holm,
+    pooled,
+    ranking,
+    signed_rank,
+)
+from dmn.report.tables import describe
 from dmn.report.words import (
     ALPHA,
     EFFECT,
@@ -21,9 +31,6 @@ from dmn.report.words import (
     verdict,
     words,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GROUP = ["backbone", "setting", "shots"]
 ONE = "one data set: there is nothing to compare across"
@@ -40,10 +47,6 @@ def across(table: pd.DataFrame, names: Sequence[str], least: float) -> pd.DataFr
     for the data sets. p_holm corrects the signed-rank tests of a backbone, setting and shots.
     Methods of one data set have no row.
     """
-    import pandas as pd
-
-    from dmn.evaluation.across import holm
-
     found = []
     for group, part in table.groupby(GROUP, sort=False) if len(table) else ():
         rows = []
@@ -57,8 +60,6 @@ def across(table: pd.DataFrame, names: Sequence[str], least: float) -> pd.DataFr
 
 
 def _over(own: pd.DataFrame, least: float) -> dict[str, Any]:
-    from dmn.evaluation.across import DATA_SETS, holm, pooled, signed_rank
-
     means = own["mean"].to_numpy(dtype=float)
     interval, spread = pooled(means.tolist(), own["error"].tolist())
     low, high = interval.bounds()
@@ -87,8 +88,6 @@ def _over(own: pd.DataFrame, least: float) -> dict[str, Any]:
 
 def across_table(found: pd.DataFrame, caption: str) -> pd.DataFrame:
     """Return the rows of `across` as they are printed, or that there is one data set only."""
-    from dmn.report.tables import describe
-
     if found.empty:
         return _one(caption)
     decimals = {name: 4 for name in P_VALUES}
@@ -96,10 +95,6 @@ def across_table(found: pd.DataFrame, caption: str) -> pd.DataFrame:
 
 
 def _one(caption: str) -> pd.DataFrame:
-    import pandas as pd
-
-    from dmn.report.tables import describe
-
     return describe(pd.DataFrame({"result": [ONE]}), caption)
 
 
@@ -118,8 +113,6 @@ def place_words(row: Any) -> str:
 
 def across_words(row: Any, subject: str, control: str, least: float, rivals: bool = False) -> str:
     """Return one sentence of a row of `across`: verdict, mean, how many sets agree, the test."""
-    from dmn.evaluation.across import LEAST_SETS
-
     phrases = RIVALRY if rivals else EFFECT
     link = "" if rivals else "against "
     if np.isnan(row["p_signed_rank"]):
@@ -155,10 +148,6 @@ def average_ranks(table: pd.DataFrame, name: str = "method") -> pd.DataFrame:
     table: one mean for each data set, group and method. A method that some data sets lack is
     left out. apart: methods that Nemenyi's test finds apart at 5 %, joined by a semicolon.
     """
-    import pandas as pd
-
-    from dmn.evaluation.across import ranking
-
     found = []
     for group, part in table.groupby(GROUP, sort=False) if len(table) else ():
         wide = part.pivot(index="dataset", columns=name, values="mean")
@@ -179,8 +168,6 @@ def average_ranks(table: pd.DataFrame, name: str = "method") -> pd.DataFrame:
 
 def ranks_table(found: pd.DataFrame, caption: str) -> pd.DataFrame:
     """Return `average_ranks` as they are printed, or that there is one data set only."""
-    from dmn.report.tables import describe
-
     if found.empty:
         return _one(caption)
     apart = [listed([words(m) for m in a.split("; ")]) if a else "none" for a in found["apart"]]
@@ -191,8 +178,6 @@ def ranks_table(found: pd.DataFrame, caption: str) -> pd.DataFrame:
 
 def ranks_words(own: pd.DataFrame, name: str = "method") -> str:
     """Return one sentence of the average ranks of a group: the first, and what is not apart."""
-    from dmn.evaluation.across import LEAST_SETS
-
     first = own.iloc[0]
     second = own.iloc[1]
     begin = (

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dmn.evaluation.across import worst_tenth
 from dmn.evaluation.summaries import paired, summarise
 
 Comparison = tuple[str, Mapping[str, Any], Mapping[str, Any]]
@@ -132,10 +133,6 @@ def worst_orders(rows: pd.DataFrame) -> pd.DataFrame:
     Of each split and training the worst tenth is taken, then the mean over them. It has no
     interval: it is chosen by its outcome.
     """
-    import pandas as pd
-
-    from dmn.evaluation.across import worst_tenth
-
     keys = [*CELL, "component", "weights"]
     moved = rows[~rows["component"].isin(["text", "static"])]
     found = []

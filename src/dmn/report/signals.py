@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from dmn.evaluation.across import DATA_SETS, LEAST_SETS
+from dmn.evaluation.intervals import crossed
 from dmn.report.comparisons import PLACE
 from dmn.report.words import said, verdict
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RIDGE = 1.0  # of standardised signals, in units of one stream
 
@@ -23,7 +23,6 @@ def correlations(
 
     table: one stream a row, its gain in `mean`. A column that does not vary has none.
     """
-    import pandas as pd
     from scipy.stats import spearmanr
 
     rows = []
@@ -48,10 +47,6 @@ def predicted(table: pd.DataFrame, signals: Sequence[str]) -> pd.DataFrame:
     other data sets. Columns: dataset, gain, predicted, constant (the others' mean gain), and kept,
     the gain of a memory that answers only where a gain is predicted. Too few data sets give no row.
     """
-    import pandas as pd
-
-    from dmn.evaluation.across import LEAST_SETS
-
     sets = list(dict.fromkeys(table["dataset"]))
     rows = []
     for name in sets if len(sets) >= LEAST_SETS else ():
@@ -81,8 +76,6 @@ def prediction_words(found: pd.DataFrame, least: float) -> list[str]:
 
     Both differences have intervals over data sets.
     """
-    from dmn.evaluation.across import LEAST_SETS
-
     if found.empty:
         return [
             f"Fewer than {LEAST_SETS} data sets are too few to predict a gain from the signals of "
@@ -107,9 +100,6 @@ def prediction_words(found: pd.DataFrame, least: float) -> list[str]:
 
 def _over_sets(found: pd.DataFrame, values: np.ndarray) -> dict[str, Any]:
     """Return the mean of the data sets' means, as a row of a summary."""
-    from dmn.evaluation.across import DATA_SETS
-    from dmn.evaluation.intervals import crossed
-
     means = [
         values[(found["dataset"] == name).to_numpy()].mean() for name in found["dataset"].unique()
     ]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dmn.evaluation.across import holm
 from dmn.peers.table import PEERS
 
 if TYPE_CHECKING:
@@ -202,8 +203,6 @@ def tally(rows: Sequence[Mapping[Any, Any]], name: str, least: float) -> str:
     Gains and losses have their intervals beside them, the largest first; their p-values are
     Holm's for all rows.
     """
-    from dmn.evaluation.across import holm
-
     corrected = holm([row["p"] for row in rows])
     verdicts = [verdict(row, least, p_value=p) for row, p in zip(rows, corrected, strict=True)]
     parts = []

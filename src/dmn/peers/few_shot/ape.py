@@ -77,13 +77,11 @@ def fit(given: Given, options: Options) -> Fitted:
     return Fitted(given, options)
 
 
-def answer(fitted: Fitted, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits [N, C] with the cache's answer added."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Fitted, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; similarities are raised once for each beta in a row."""
+    """Yield CLIP's logits [N, C] with the cache's answer added, with each candidate.
+
+    Similarities are raised once for each beta in a row.
+    """
     clip = fitted.given.logits(images.x)
     affinity = unit(images.x[:, fitted.kept]) @ fitted.keys.T
     C = clip.shape[1]

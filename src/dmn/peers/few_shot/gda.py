@@ -42,13 +42,8 @@ def fit(given: Given, options: Options) -> Fitted:
     return given, weights, biases - np.log(C)
 
 
-def answer(fitted: Fitted, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits [N, C] with the Gaussian classifier's added."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Fitted, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate."""
+    """Yield CLIP's logits [N, C] with the Gaussian classifier's added, with each candidate."""
     given, weights, biases = fitted
     clip, own = given.logits(images.x), images.x @ weights.T + biases
     for candidate in candidates:

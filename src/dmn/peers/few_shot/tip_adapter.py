@@ -55,13 +55,11 @@ def cache_logits(affinity: np.ndarray, beta: float, classes: int) -> np.ndarray:
     return weights.reshape(len(affinity), classes, -1).sum(axis=-1)
 
 
-def answer(fitted: Fitted, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits [N, C] with the cache's answer added."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Fitted, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the cache is read once for each beta in a row."""
+    """Yield CLIP's logits [N, C] with the cache's answer added, with each candidate.
+
+    The cache is read once for each beta in a row.
+    """
     given, keys = fitted
     clip, affinity = given.logits(images.x), images.x @ keys.T
     for beta, alike in groupby(candidates, lambda candidate: candidate.beta):

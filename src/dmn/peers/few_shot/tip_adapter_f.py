@@ -11,10 +11,10 @@ from pydantic import Field
 
 from dmn.peers.contract import Given
 from dmn.peers.few_shot import tip_adapter
-from dmn.peers.few_shot.tip_adapter import CANDIDATES, SOURCE, answer, cost, sweep
+from dmn.peers.few_shot.tip_adapter import CANDIDATES, SOURCE, cost, sweep
 from dmn.randomness import generator
 
-__all__ = ["CANDIDATES", "SOURCE", "answer", "cost", "sweep"]
+__all__ = ["CANDIDATES", "SOURCE", "cost", "sweep"]
 
 SETTINGS = ("few_shot",)
 SEES = "image"

@@ -17,14 +17,13 @@ from pydantic import Field
 
 from dmn.peers.contract import Cost, Given, Images, PeerOptions, Sizes
 from dmn.peers.formulas import entropy, log_softmax, unit
-from dmn.peers.online.tda import schedule
+from dmn.peers.online.caches import BLOCK, schedule
 
 SOURCE = "This project's variant of Zhang et al., Dual Memory Networks, CVPR 2024, arXiv 2403.17589"
 SETTINGS = ("zero_shot",)
 SEES = "stream"
 NEEDS = ("text",)
 CANDIDATES = {"beta": (1.0, 2.0, 5.5), "weight": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)}
-BLOCK = 256
 # the mean of no image is the origin, with the weight of one: the first image is not its own mean
 PRIOR = 1
 LEAST = 1e-6  # a length below which a centred vector has no direction
@@ -73,13 +72,11 @@ def fit(given: Given, options: Options) -> Given:
     return given
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return log p(c) + weight s cos(a_c - m, x - m), [N, C]."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the memory is read once for each sharpness."""
+    """Yield log p(c) + weight s cos(a_c - m, x - m), [N, C], with each candidate.
+
+    The memory is read once for each sharpness.
+    """
     log_p = log_softmax(fitted.logits(images.x))
     kept: dict[float, np.ndarray] = {}
     for candidate in candidates:

@@ -65,13 +65,11 @@ def fit(given: Given, options: Options) -> Given:
     return given
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits with the Gaussians' scores added, [N, C]."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the Gaussians are learned once."""
+    """Yield CLIP's logits with the Gaussians' scores added, [N, C], with each candidate.
+
+    The Gaussians are learned once.
+    """
     clip = fitted.logits(images.x)
     scores, masses = online(clip, images.x, candidates[0])
     for candidate in candidates:

@@ -35,13 +35,11 @@ def fit(given: Given, options: Options) -> Given:
     return given
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits with the discriminant added, [N, C]."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the mixture is learned once."""
+    """Yield CLIP's logits with the discriminant added, [N, C], with each candidate.
+
+    The mixture is learned once.
+    """
     clip = fitted.logits(images.x)
     scores = online(fitted.text, clip, images.x, candidates[0])
     for candidate in candidates:

@@ -79,13 +79,11 @@ def fit(given: Given, options: Options) -> Given:
     return given
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return p(c) N(x; mu_c, Sigma)^tau, [N, C], normalised."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the memory is run once."""
+    """Yield p(c) N(x; mu_c, Sigma)^tau, [N, C], normalised, with each candidate.
+
+    The memory is run once.
+    """
     log_p = log_softmax(fitted.logits(images.x))
     density = log_densities(fitted, images, log_p, candidates[0])
     for candidate in candidates:

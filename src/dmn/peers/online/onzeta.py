@@ -38,13 +38,11 @@ def fit(given: Given, options: Options) -> Given:
     return given
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return the mixed probabilities, [N, C]."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; both answers are found once."""
+    """Yield the mixed probabilities, [N, C], with each candidate.
+
+    Both answers are found once.
+    """
     labels, proxies = online(fitted, images, candidates[0])
     passed = np.sqrt(np.arange(1, len(labels) + 1) / len(labels))[:, None]
     for candidate in candidates:

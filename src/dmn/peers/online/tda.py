@@ -9,13 +9,13 @@ predictions alone, so the caches are read for blocks of images at a time, exactl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from dmn.peers.contract import Cost, Given, Images, PeerOptions, Sizes
 from dmn.peers.formulas import entropy, log_softmax
+from dmn.peers.online.caches import read, schedule
 
 SOURCE = "Karmanov et al., Efficient Test-Time Adaptation of VLMs, CVPR 2024, arXiv 2403.18293"
 SETTINGS = ("zero_shot",)
@@ -37,7 +37,6 @@ RELEASED = {
     name: {"positive_alpha": alpha, "positive_beta": beta}
     for name, (alpha, beta) in _RELEASED.items()
 }
-BLOCK = 256
 
 
 class Options(PeerOptions):
@@ -55,57 +54,9 @@ class Options(PeerOptions):
     mask_high: float = Field(1.0, description="one with as much is not")
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Entries of a cache: image, and the times [start, end) of the stream that it is in it."""
-
-    image: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-
-
 def fit(given: Given, options: Options) -> Given:
     """Return what is given: the caches begin empty."""
     return given
-
-
-def schedule(
-    labels: np.ndarray, certainty: np.ndarray, offered: np.ndarray, classes: int, capacity: int
-) -> Stored:
-    """Return which of the `offered` images a cache stores, and when.
-
-    An image takes the place of its class's least certain one, if it has less entropy.
-    """
-    worst = np.full((classes, capacity), np.inf)
-    held = np.full((classes, capacity), -1)
-    images: list[int] = []
-    ends: list[int] = []
-    for t in np.flatnonzero(offered).tolist():
-        label, value = labels[t], certainty[t]
-        slot = worst[label].argmax()
-        if value < worst[label, slot]:
-            if held[label, slot] >= 0:
-                ends[held[label, slot]] = t
-            worst[label, slot], held[label, slot] = value, len(images)
-            images.append(t)
-            ends.append(len(labels))
-    stored = np.asarray(images, dtype=np.int64)
-    return Stored(stored, stored, np.asarray(ends, dtype=np.int64))
-
-
-def read(x: np.ndarray, stored: Stored, values: np.ndarray, beta: float) -> np.ndarray:
-    """Return exp(-beta (1 - x F')) V, [N, C], with what is stored when each image comes.
-
-    x [N, D]; values [M, C] of the stored images.
-    """
-    said = np.zeros((len(x), values.shape[1]))
-    for first in range(0, len(x), BLOCK):
-        times = np.arange(first, min(first + BLOCK, len(x)))
-        kept = np.flatnonzero((stored.start <= times[-1]) & (stored.end > first))
-        weights = np.exp(-beta * (1 - x[times] @ x[stored.image[kept]].T))
-        weights *= (stored.start[kept] <= times[:, None]) & (times[:, None] < stored.end[kept])
-        said[times] = weights @ values[kept]
-    return said
 
 
 def caches(
@@ -133,13 +84,11 @@ def caches(
     )
 
 
-def answer(fitted: Given, images: Images, options: Options) -> np.ndarray:
-    """Return CLIP's logits [N, C] with the caches' answers at their ratios."""
-    return next(sweep(fitted, images, [options]))
-
-
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
-    """Yield the scores with each candidate; the caches are read once."""
+    """Yield CLIP's logits [N, C] with the caches' answers at their ratios, with each candidate.
+
+    The caches are read once.
+    """
     clip, positive, negative = caches(fitted, images, candidates[0])
     for candidate in candidates:
         yield clip + candidate.positive_alpha * positive - candidate.negative_alpha * negative

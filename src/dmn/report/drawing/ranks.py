@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dmn.report.drawing.panels import combinations, finish, nothing, select
 from dmn.report.drawing.style import INK, Plot, marks, new_figure
 from dmn.report.words import cell_words, in_figure
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PANELS = ("backbone", "setting", "shots")
 WIDTH, HEIGHT, ROW = 4.6, 0.7, 0.13  # inches of a panel, and more for each method
@@ -33,7 +31,6 @@ def critical_difference(
     """
     if rows.empty:
         return nothing(caption, reason)
-    import pandas as pd
     from scikit_posthocs import critical_difference_diagram
 
     found = combinations(rows, PANELS)

@@ -98,7 +98,7 @@ MARKS = {
     "validation": Mark("validation", "#c44601", "D"),
     "zero shot clip": Mark("zero-shot CLIP", "#5c5c5c", "o", DOTTED),
     "dmn": Mark("DMN", "#c44601", "D"),
-    "dmn centred": Mark("DMN, centred", "#a63a7a", "*"),
+    "dmn centred": Mark("DMN, centred", "#8c2d04", "*"),
     "tip adapter": Mark("Tip-Adapter", "#33a07c", "v", DASHED),
     "tip adapter f": Mark("Tip-Adapter-F", "#00634a", "<"),
     "tda": Mark("TDA", "#56b4e9", "X", DASH_DOT),
