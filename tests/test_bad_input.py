@@ -406,7 +406,7 @@ CHECKPOINT_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "unknown model": (
         checkpoint({}),
         [*FETCH, *local(model="ViT-B-33")],
-        "unknown model 'ViT-B-33'; did you mean 'ViT-B-32'",
+        "model: open_clip has no model 'ViT-B-33'; did you mean 'ViT-B-32'",
     ),
     "unknown weights": (
         nothing,

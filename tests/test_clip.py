@@ -119,7 +119,7 @@ def test_a_missing_file_of_weights_is_named(tmp_path):
 
 
 def test_an_unknown_model_names_the_nearest():
-    with pytest.raises(ConfigError, match="unknown model 'ViT-B-61'; did you mean 'ViT-B-16'"):
+    with pytest.raises(ConfigError, match="has no model 'ViT-B-61'; did you mean 'ViT-B-16'"):
         fetch_weights(EncoderConfig(model="ViT-B-61"))
 
 

@@ -138,11 +138,12 @@ def test_odd_and_unreadable_files_are_told_before_anything_is_computed(home: Pat
     for name, content in extra.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
+    (folder / "bare").mkdir()
     said = said_by(capsys, str(folder))
     for words in (
         "left out: café/bad.png is not a whole image",
         "left out: café/cut.jpg is not a whole image",
-        "class folders without an image that can be read: lost",
+        "class folders without an image that can be read: bare, lost",
         "left out: images in no class folder: 1 (loose.jpg)",
         "left out: files called like no image that is read: 2 (notes.txt, café/phone.heic)",
         "equal images under several classes, of which at most one is right: ant hill/0.JPG = ",
@@ -275,5 +276,9 @@ def test_mistakes_are_one_line_and_leave_nothing(home: Path, capsys) -> None:
         ([folder, "--checkpoint", "x.pt"], "name a model of open_clip's with one of --checkpoint"),
         ([folder, "--model", "RN50"], "with one of --checkpoint FILE and --pretrained TAG"),
         ([folder, "--model", "RN50", "--checkpoint", "x.pt"], "there is no checkpoint x.pt"),
+        (
+            [folder, "--model", "ViT-B-33", "--checkpoint", "x.pt"],
+            "--model: open_clip has no model 'ViT-B-33'; did you mean 'ViT-B-32'",
+        ),
     ):
         assert expected in refused(capsys, *words)

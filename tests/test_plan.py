@@ -12,8 +12,9 @@ from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked
 from dmn.pipeline.configuration import load_run
-from dmn.pipeline.plan import BROUGHT, amount, dimension, plan
+from dmn.pipeline.plan import BROUGHT, amount, plan
 from dmn.pipeline.run import count_jobs
+from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -79,8 +80,11 @@ def test_hours_follow_from_views_and_rate() -> None:
 
 def test_unknown_models_are_named() -> None:
     config = paper(encoders={"RN50": {"model": "RN49"}, "ViT-B-16": {"model": "ViT-B-16"}})
-    with pytest.raises(ConfigError, match=r"encoders\.RN50: open_clip has no model 'RN49'"):
-        dimension(config, "RN50")
+    with pytest.raises(
+        ConfigError,
+        match=r"encoders\.RN50\.model: open_clip has no model 'RN49'; did",
+    ):
+        Targets(config)
 
 
 def test_amounts_are_read_by_people() -> None:

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from dmn.artifacts import write_json
-from dmn.encoders.clip import EMBEDDED, Encoder, build_small, fetch_weights, load_encoder
+from dmn.encoders.clip import Encoder, build_small, fetch_weights, load_encoder
 from dmn.encoders.config import EncoderConfig, SmallClip, ViewConfig
 from dmn.encoders.extraction import Picture, ViewPlan, extract, fitted_batch
+from dmn.encoders.models import EMBEDDED
 from dmn.randomness import generator
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from dmn.datasets.splits import PARTS, Item, class_label_name
@@ -21,11 +21,15 @@ TEST_SHARE, VAL_SHARE = 0.3, 0.2
 
 @dataclass(frozen=True)
 class Arranged:
-    """Images of class folders in parts: class names, (path, label) of each part, and remarks."""
+    """Images of class folders in parts: class names, (path, label) of each part, and remarks.
+
+    above: the folders that hold the folders of classes, one for each part, or the root, "".
+    """
 
     classes: tuple[str, ...]
     parts: dict[str, tuple[Item, ...]]
     notes: list[str] = field(default_factory=list)
+    above: tuple[str, ...] = ("",)
 
     def counts(self, part: str) -> list[int]:
         """Return how many images each class has in a part, [C]."""
@@ -66,7 +70,7 @@ def _in_parts(
     notes = []
     if set(known.values()) == {"train"}:
         notes.append("There is a folder of training images alone, so each class is cut into parts.")
-        return _cut(_by_class(below, 1, source), seed, notes)
+        return replace(_cut(_by_class(below, 1, source), seed, notes), above=tuple(known))
     if "test" not in known.values():
         known = {first: "test" if part == "val" else part for first, part in known.items()}
         notes.append("There is no test part, so the validation part is the test part.")
@@ -77,7 +81,8 @@ def _in_parts(
         for name in images:
             items[known[chosen[name][0]]].append((name, label))
     names = tuple(class_label_name(folder) for folder in folders)
-    return Arranged(names, {part: tuple(found) for part, found in items.items()}, notes)
+    parts = {part: tuple(found) for part, found in items.items()}
+    return Arranged(names, parts, notes, tuple(known))
 
 
 def _by_class(below: dict[str, tuple[str, ...]], depth: int, source: str) -> dict[str, list[str]]:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from dmn.artifacts import read_tensor_metadata, read_tensors
 from dmn.encoders.checkpoints import config_beside, fill, quick_gelu, read_checkpoint
 from dmn.encoders.config import EncoderConfig, SmallClip
+from dmn.encoders.models import EMBEDDED, check_model
 from dmn.encoders.views import Transform
 from dmn.errors import ArtifactError, ConfigError, DataError, nearest
 
-EMBEDDED = "embedded"
 LOGGER = logging.getLogger(__name__)
 UNTRAINED_SEED = 0
 QUICK = "-quickgelu"
@@ -209,11 +209,7 @@ def _named(
     """
     import open_clip
 
-    known = open_clip.list_models()
-    if config.model not in known:
-        raise ConfigError(
-            f"unknown model {config.model!r}; {nearest(config.model, [EMBEDDED, *known])}"
-        )
+    check_model(config.model, "model", open_clip.list_models())
     _check_tag(config)
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.random.manual_seed(UNTRAINED_SEED)

@@ -13,6 +13,7 @@ from dmn.datasets.formats.choice import backbone_files, chosen_text, files_of
 from dmn.datasets.imported import ImportedFeatures, read_imported_split
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import sample_shots, sample_validation
+from dmn.encoders.models import check_model
 from dmn.errors import ConfigError, nearest
 
 Entries = Mapping[str, DatasetEntry]
@@ -81,10 +82,12 @@ def feature_files(config: Config, entry: DatasetEntry, backbone: str, trained: b
     return list(dict.fromkeys(one.file for one in stored))
 
 
-def check_checkpoints(config: Config) -> None:
-    """Refuse a local checkpoint that is not there, by name."""
+def check_encoders(config: Config) -> None:
+    """Refuse a model that open_clip lacks, and a local checkpoint that is not there, by name."""
     for name in config.backbones:
         encoder = config.encoders.get(name)
+        if encoder:
+            check_model(encoder.model, f"encoders.{name}.model")
         if encoder and encoder.checkpoint and not Path(encoder.checkpoint).is_file():
             raise ConfigError(f"encoders.{name}.checkpoint: no file {encoder.checkpoint}")
 

@@ -8,17 +8,16 @@ Sizes are the registry's, jobs are counted by a dry run of Snakemake.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from dmn.config import Config
 from dmn.datasets.registry import COMPRESSED, RemoteFile
+from dmn.encoders.models import EMBEDDED, embed_dim
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
@@ -74,18 +73,9 @@ def file_plans(targets: Targets) -> list[FilePlan]:
 
 
 def dimension(config: Config, backbone: str) -> int:
-    """Return a backbone's D; open_clip's own list tells it without loading open_clip."""
+    """Return a backbone's D."""
     model = config.encoders[backbone].model
-    if model == "embedded":
-        return config.pretraining.architecture.embed_dim
-    package = importlib.util.find_spec("open_clip")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    folder = Path(package.submodule_search_locations[0]) / "model_configs"
-    path = folder / f"{model}.json"
-    if not path.exists():
-        raise ConfigError(f"encoders.{backbone}: open_clip has no model {model!r}")
-    return int(json.loads(path.read_text(encoding="utf-8"))["embed_dim"])
+    return config.pretraining.architecture.embed_dim if model == EMBEDDED else embed_dim(model)
 
 
 def view_counts(targets: Targets, dataset: str) -> Iterator[int]:

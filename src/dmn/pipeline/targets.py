@@ -23,7 +23,7 @@ from dmn.pipeline import paths
 from dmn.pipeline.checks import (
     backbones_by_dataset,
     can_serve,
-    check_checkpoints,
+    check_encoders,
     check_features,
     feature_files,
     has_shifts,
@@ -53,7 +53,7 @@ class Targets:
             name: find_dataset(name, registry) for name in config.datasets
         }
         self.backbones = backbones_by_dataset(config, self.entries)
-        check_checkpoints(config)
+        check_encoders(config)
 
     @property
     def cells(self) -> list[tuple[str, str]]:

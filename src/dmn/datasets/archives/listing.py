@@ -46,6 +46,13 @@ def files_below(root: Path) -> Iterator[str]:
             yield path
 
 
+def folders_in(root: Path) -> list[str]:
+    """Return the names of the visible folders in a folder, sorted; none if it is not there."""
+    if not root.is_dir():
+        return []
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _visible(entry.name))
+
+
 def _visible(name: str) -> bool:
     return not name.startswith(".") and name not in ("__MACOSX", "Thumbs.db", "desktop.ini")
 

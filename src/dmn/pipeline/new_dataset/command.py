@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from dmn.artifacts import write_text
-from dmn.datasets.archives.listing import files_below, is_image
+from dmn.datasets.archives.listing import files_below, folders_in, is_image
 from dmn.datasets.archives.names import listed_name
 from dmn.datasets.examination import examine
 from dmn.datasets.folders import arrange
-from dmn.datasets.splits import PARTS
+from dmn.datasets.splits import PARTS, class_label_name
+from dmn.encoders.models import check_model
 from dmn.errors import ConfigError, DataError
 from dmn.pipeline.new_dataset.entries import (
     LARGE,
@@ -58,14 +59,15 @@ def look(
         twice = next(image for image in images if known[listed_name(image)] != image)
         raise DataError(f"{folder} holds {twice!r} in two Unicode forms; rename one of them")
     # folders first: a wrong folder is told before an hour of looking at images
-    classes = arrange(list(known), str(folder), seed).classes
+    arrange(list(known), str(folder), seed)
     examination = examine(folder, images, advance)
     if len(examination.unreadable) == len(images):
         first = next(iter(examination.unreadable.values()))
         raise DataError(f"no image of {folder} can be read, {len(images)} in all; {first}")
     readable = [listed_name(image) for image in images if image not in examination.unreadable]
     arranged = arrange(readable, str(folder), seed)
-    vanished = [name for name in classes if name not in arranged.classes]
+    below = [name for above in arranged.above for name in folders_in(folder / above)]
+    vanished = sorted({class_label_name(name) for name in below} - set(arranged.classes))
     others = [file for file in files if not is_image(file)]
     return NewDataset(name, folder, arranged, examination, others, vanished)
 
@@ -126,7 +128,8 @@ def configuration(made: NewDataset, encoder: dict[str, Any], registry: Path) -> 
 def encoder_of(model: str | None, pretrained: str | None, checkpoint: str | None) -> dict[str, Any]:
     """Return the encoder of a configuration by its name: OpenAI's ViT-B/16 unless told otherwise.
 
-    ConfigError for a checkpoint that is not there, or without a model.
+    ConfigError for a model that open_clip lacks, and a checkpoint that is not there or without a
+    model.
     """
     if checkpoint is None and pretrained is None and model is None:
         return {BACKBONE: {"model": MODEL, "pretrained": PRETRAINED}}
@@ -135,6 +138,7 @@ def encoder_of(model: str | None, pretrained: str | None, checkpoint: str | None
             "name a model of open_clip's with one of --checkpoint FILE and --pretrained TAG, such "
             "as --model ViT-B-32 --checkpoint mine.pt"
         )
+    check_model(model, "--model")
     if checkpoint is None:
         return {_plain(f"{model}-{pretrained}"): {"model": model, "pretrained": pretrained}}
     if not Path(checkpoint).is_file():
