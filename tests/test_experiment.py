@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
 
 from dmn.config import load
+from dmn.errors import FeatureError
 from dmn.evaluation.contract import Cell, Part, stream_order
 from dmn.evaluation.experiment import (
     CHOSEN,
@@ -65,13 +67,13 @@ def plain_zero_shot(data, order, length, share, beta=5.5):
 
 
 def test_the_dynamic_answers_equal_a_plain_loop(data):
-    run = Experiment(data, CONFIG, Cell("zero_shot")).run(3)
+    run = Experiment(data, CONFIG, Cell("zero_shot"), whole=True).run(3)
     expected = plain_zero_shot(data, stream_order(3, len(data.test)), length=5, share=0.5)
     np.testing.assert_allclose(run.scores("dynamic"), expected, atol=1e-9)
 
 
 def test_accuracy_rows_count_right_answers_by_hand(data):
-    run = Experiment(data, CONFIG, FREE).run(0)
+    run = Experiment(data, CONFIG, FREE, whole=True).run(0)
     rows = {(r["component"], r["weights"]): r for r in run.accuracy_rows()}
     p = run.predictions
     fused = p.text + p.dynamic + p.static
@@ -108,14 +110,14 @@ def test_label_free_weights_do_not_depend_on_validation_labels_either(data):
 
 
 def test_validation_images_join_the_clean_test_images_once_for_all_orders(data):
-    experiment = Experiment(data, CONFIG, FREE)
+    experiment = Experiment(data, CONFIG, FREE, whole=True)
     run, other = experiment.runs([3, 8])
     known = run.validated
     assert other.validated is known
     assert experiment.run(5, data.shifts["blur", 5]).validated is known
     part = joined(data.test, validation_part(data, CONFIG, FREE))
     assert sorted(known.order.tolist()) == list(range(len(part)))
-    expected = Experiment(data, CONFIG, FREE, fusions=()).run(3, part, known.order)
+    expected = Experiment(data, CONFIG, FREE, (), whole=True).run(3, part, known.order)
     np.testing.assert_array_equal(
         known.predictions.dynamic, expected.predictions.dynamic[len(data.test) :]
     )
@@ -134,7 +136,7 @@ def test_fewer_views_of_validation_images_are_repeated(data):
 
 
 def test_validation_weights_by_the_first_rule_are_those_of_a_search_by_hand(data):
-    run = Experiment(data, with_rule("first"), FREE).run(0)
+    run = Experiment(data, with_rule("first"), FREE, whole=True).run(0)
     p, labels = run.validated.predictions, run.validated.labels
     assert len(run.validated.order) == len(labels)
     best, chosen = -1, None
@@ -149,7 +151,7 @@ def test_validation_weights_by_the_first_rule_are_those_of_a_search_by_hand(data
 
 @pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
 def test_label_free_weights_are_those_of_the_largest_coherence_by_hand(data, cell):
-    run = Experiment(data, CONFIG, cell).run(1)
+    run = Experiment(data, CONFIG, cell, whole=True).run(1)
     p, grid = run.predictions, CONFIG.fusion.grid
     known = [] if not cell.shots else [c for c in range(6) for _ in range(cell.shots)]
     z = run.coherence.whitened
@@ -188,7 +190,7 @@ def test_a_test_only_data_set_has_no_validation_rows():
 
 
 def test_answers_stand_by_row_whatever_the_order(data):
-    experiment = Experiment(data, CONFIG, FREE)
+    experiment = Experiment(data, CONFIG, FREE, whole=True)
     runs = experiment.runs([0, 1])
     assert not np.array_equal(runs[0].order, runs[1].order)
     for component in ("text", "static"):
@@ -196,7 +198,7 @@ def test_answers_stand_by_row_whatever_the_order(data):
 
 
 def test_a_beginning_of_a_stream_is_answered_as_in_the_whole(data):
-    experiment = Experiment(data, CONFIG, FREE)
+    experiment = Experiment(data, CONFIG, FREE, whole=True)
     whole = experiment.run(2)
     first = whole.order[:40]
     part = experiment.run(2, take(data.test, first), np.arange(40))
@@ -226,10 +228,41 @@ def test_options_change_the_configured_network(data):
 
 
 def test_fused_scores_are_the_weighted_sum(data):
-    run = Experiment(data, CONFIG, FREE).run(1)
+    run = Experiment(data, CONFIG, FREE, whole=True).run(1)
     p = run.predictions
     expected = fusion.fuse(p.text, p.dynamic, p.static, run.weights["validation"])
     np.testing.assert_array_equal(run.scores("fused", "validation"), expected)
+
+
+@pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
+def test_answers_and_weights_are_those_of_all_classes(data, cell):
+    run = Experiment(data, CONFIG, cell, whole=True).run(2)
+    for kind in run.kinds():
+        np.testing.assert_array_equal(run.answers(*kind), run.scores(*kind).argmax(axis=1))
+    kept = Experiment(data, CONFIG, cell).run(2)
+    assert (kept.weights, kept.predictions) == (run.weights, None)
+    with pytest.raises(FeatureError, match="kept no scores of all classes; ask it for `whole`"):
+        kept.scores("text")
+
+
+def test_a_run_keeps_far_less_than_a_number_for_each_class_of_each_image():
+    data = study_data(classes=60, images=400, dimension=64, noise=1.0)
+    for runs in Experiment(data, CONFIG, FREE).runs_by_length([0, 1], [1, 5, None]):
+        for run in runs:
+            kept = [run.fronts.start, run.fronts.classes, run.fronts.values, run.order]
+            every_class = run.fronts.values.itemsize * run.classes * len(run.labels)
+            assert 4 * sum(array.nbytes for array in kept) < every_class
+
+
+def test_groups_of_orders_give_the_runs_that_all_of_them_do(data, monkeypatch):
+    experiment = Experiment(data, CONFIG, FREE, whole=True)
+    runs = experiment.runs([4, 2, 7])
+    monkeypatch.setattr("dmn.evaluation.experiment.WHOLE", 2 * runs[0].predictions.dynamic.nbytes)
+    groups = list(experiment.groups([4, 2, 7]))
+    assert [len(group) for group in groups] == [2, 1]
+    for run, other in zip(runs, chain.from_iterable(groups), strict=True):
+        assert (run.order_seed, run.weights) == (other.order_seed, other.weights)
+        np.testing.assert_allclose(run.scores("dynamic"), other.scores("dynamic"), atol=1e-12)
 
 
 def test_cells_are_named_and_the_largest_found():

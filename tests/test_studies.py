@@ -305,10 +305,10 @@ def test_the_grid_of_weights_is_recomputed_by_fusing(measured, splits):
 
     _, samples, _ = measured("weights")
     counts = samples["synthetic", "random", 0, "0-2"]["counts/training_free,shots=4"]
-    p, grid = Experiment(splits[0], CONFIG, Cell("training_free", 4)).run(2), CONFIG.fusion.grid
+    grid = CONFIG.fusion.grid
+    q = Experiment(splits[0], CONFIG, Cell("training_free", 4), whole=True).run(2).predictions
     for i, second in enumerate(grid):
         for j, third in enumerate(grid):
-            q = p.predictions
             fused = fuse(q.text, q.dynamic, q.static, (1.0, second, third))
             assert counts[2, i, j] == (fused.argmax(axis=1) == splits[0].test.labels).sum()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -114,19 +114,21 @@ class PairReader:
             gram[self.offset[c] : self.offset[c + 1]] = (own @ own.mT).reshape(-1)
         self.gram = gram.numpy()
 
-    def read(self, found: Tensor, pool: Workers, size: int) -> None:
-        """Fill found [orders, lengths, betas, N, C], by row of the stream."""
-        answers = found.shape[0] * found.shape[1] * found.shape[2] * self.C
-        fit = BUDGET // max(1, answers * found.element_size()) // COLUMNS * COLUMNS
+    def read(self, pool: Workers, size: int, give: Callable[[slice, Tensor], None]) -> None:
+        """Give rows of the stream and their answers [orders, lengths, betas, b, C] to `give`."""
+        answers = len(self.ranks) * len(self.lengths) * len(self.betas) * self.C
+        fit = BUDGET // max(1, answers * self.table.element_size()) // COLUMNS * COLUMNS
         spans = blocks(len(self.stream), max(LEAST_COLUMNS, min(size, fit)))
-        list(pool.map(lambda span: self._block(found, *span), spans))
+        list(pool.map(lambda span: give(slice(*span), self._block(*span)), spans))
 
-    def _block(self, found: Tensor, start: int, stop: int) -> None:
+    def _block(self, start: int, stop: int) -> Tensor:
+        """Return the answers to a block in a thread's own buffer."""
         queries = padded(self.stream.x[start:stop], fitting_columns(stop - start))
         B = len(queries)
         ranks = np.full((len(self.ranks), B), -2, self.scalar)
         ranks[:, : stop - start] = self.ranks[:, start:stop]
-        shape = (len(self.betas), *found.shape[:2], self.C, B)
+        shape = (len(self.betas), len(self.ranks), len(self.lengths), self.C, B)
+        found = self._buffer("found", *shape[1:3], shape[0], stop - start, self.C)
         logits = self._buffer("logits", *shape)
         first = 0
         while first < self.C:
@@ -145,7 +147,8 @@ class PairReader:
                 )  # fmt: skip
             first = last
         for b, o, n in np.ndindex(shape[:3]):
-            softmax_of_columns(logits[b, o, n], 0, found[o, n, b, start:stop])
+            softmax_of_columns(logits[b, o, n], 0, found[o, n, b])
+        return found
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Return a thread's own scratch tensor, kept between blocks."""

@@ -88,6 +88,11 @@ class Fronts:
         answer(self.start, self.classes, self.values, given, answers)
         return answers
 
+    def beside_text(self, component: str) -> Fronts:
+        """Return the fronts of text and one memory, `dynamic` or `static`, in the dynamic place."""
+        row = {"dynamic": 1, "static": 2}[component]
+        return Fronts(self.start, self.classes, self.values[[0, row, 0]], has_static=False)
+
     def grid_answers(
         self, dynamic_grid: Sequence[float], static_grid: Sequence[float]
     ) -> np.ndarray:

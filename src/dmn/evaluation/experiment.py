@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.config import Config
-from dmn.engine.search import Fronts
 from dmn.evaluation.contract import Cell, Part, StudyData, stream_order
 from dmn.evaluation.run import Run
 from dmn.evaluation.weights import selection
 from dmn.evaluation.weights.coherence import Coherence
-from dmn.method.fusion import Predictions, Weights
+from dmn.method.fusion import Weights
 
 if TYPE_CHECKING:
     from dmn.network import DualMemoryNetwork
 
 CHOSEN = ("fixed", "label_free", "validation")  # without test labels
 FUSIONS = (*CHOSEN, "oracle")
+WHOLE = 1 << 30  # bytes of probabilities of all classes that are kept at once
 
 
 def study_cells(data: StudyData, config: Config) -> Iterator[Cell]:
@@ -83,7 +83,8 @@ class Experiment:
     """The network of one cell, with changes to the configured model where a study makes them.
 
     Options are those of `DualMemoryNetwork`, and `views`, how many cached views are used.
-    Validation weights belong to the experiment's own network, and to clean test images.
+    Validation weights belong to the experiment's own network, and to clean test images. `whole`
+    keeps the probabilities of all classes, which `groups` bounds.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Experiment:
         config: Config,
         cell: Cell,
         fusions: Sequence[str] = FUSIONS,
+        whole: bool = False,
         **options: Any,
     ) -> None:
-        self.data, self.config, self.cell = data, config, cell
+        self.data, self.config, self.cell, self.whole = data, config, cell, whole
         self.fusions = [kind for kind in FUSIONS if kind in fusions]
         self.views = options.pop("views", None)
         self.network = _network(data, config, cell, options)
@@ -163,8 +165,8 @@ class Experiment:
         assert self.validation is not None
         both, split = joined(self.data.test, self.validation), self.data.split_seed
         order = stream_order(split, len(both), "validation images in the test stream")
-        run = self._answer(both, [split], [order], [self.network.model.length])[0][0]
-        return _rows(run, np.arange(len(self.data.test), len(both)))
+        rows = np.arange(len(self.data.test), len(both))
+        return self._answer(both, [split], [order], [self.network.model.length], rows)[0][0]
 
     def _coherence(self, part: Part) -> Coherence | None:
         """Return what compares answers to a part, kept for the next run of the same part."""
@@ -182,34 +184,45 @@ class Experiment:
             self._compared = part, Coherence(part.views[:, 0], classes, shots)
         return self._compared[1]
 
+    def groups(self, seeds: Sequence[int]) -> Iterator[list[Run]]:
+        """Yield `runs` of the test images in groups of orders whose probabilities fit in memory."""
+        model = self.network.model
+        each = len(self.data.test) * model.classes * model.fixed.element_size()
+        count = max(1, WHOLE // each)
+        for first in range(0, len(seeds), count):
+            yield self.runs(seeds[first : first + count])
+
     def _answer(
         self,
         part: Part,
         seeds: Sequence[int],
         permutations: Sequence[np.ndarray],
         lengths: Sequence[int | None],
+        rows: np.ndarray | None = None,
     ) -> list[list[Run]]:
-        """Return unweighted runs by length and seed; text and static answers are shared."""
-        from dmn.network import evaluate_many
+        """Return unweighted runs by length and seed, of some ascending rows of the part."""
+        from dmn.evaluation.gathering import Gathering
 
         views = part.views if self.views is None else part.views[:, : self.views]
         # no class can hold more than all images
         limits = [len(part) if length is None else length for length in lengths]
-        result = evaluate_many(self.network, views, permutations, limits)
-        dynamic = result.dynamic[:, :, 0].cpu().numpy()
-        text = result.text.cpu().numpy()
-        static = None if result.static is None else result.static[0].cpu().numpy()
+        kept = np.arange(len(part)) if rows is None else rows
+        gathering = Gathering(kept, len(seeds), len(lengths), self.whole)
+        model = self.network.model
+        common = gathering.fill(model, views, permutations, limits)
         return [
             [
                 Run(
                     cell=self.cell,
                     order_seed=seed,
                     order=np.asarray(order),
-                    labels=part.labels,
-                    predictions=Predictions(text, dynamic[i, place], static),
-                    pseudo_label=result.pseudo_label.cpu().numpy(),
-                    entropy=result.entropy.cpu().numpy(),
+                    labels=part.labels[kept],
+                    classes=model.classes,
+                    fronts=gathering.fronts(i, place),
+                    pseudo_label=common.pseudo_label[kept],
+                    entropy=common.entropy[kept],
                     weights={},
+                    predictions=gathering.predictions(i, place),
                 )
                 for i, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
             ]
@@ -229,37 +242,23 @@ def joined(part: Part, others: Part) -> Part:
     )
 
 
-def _rows(run: Run, rows: np.ndarray) -> Run:
-    """Return some rows of a run; its order is that of the whole stream still."""
-    return replace(
-        run,
-        labels=run.labels[rows],
-        predictions=run.predictions.taken(rows),
-        pseudo_label=run.pseudo_label[rows],
-        entropy=run.entropy[rows],
-    )
-
-
 def weigh(run: Run, config: Config, fusions: Sequence[str] = FUSIONS) -> dict[str, Weights]:
     """Return the weights of each kind of fusion; the run's labels serve the oracle only."""
     grid, rule = config.fusion.grid, config.fusion.rule
     weights: dict[str, Weights] = {}
-    fronts = Fronts.of(run.predictions) if set(fusions) - {"fixed"} else None
     compared = None
-    if fronts is not None and run.coherence is not None:
-        compared = selection.grid_coherence(fronts, grid, run.coherence)
+    if run.coherence is not None and set(fusions) - {"fixed"}:
+        compared = selection.grid_coherence(run.fronts, grid, run.coherence)
     if "fixed" in fusions:
         weights["fixed"] = config.fusion.fixed
     if "label_free" in fusions and compared is not None:
-        weights["label_free"] = selection.select_without_labels(run.predictions, grid, compared)
+        weights["label_free"] = selection.select_without_labels(run.fronts, grid, compared)
     if "validation" in fusions and run.validated is not None:
         known = run.validated
-        found = selection.select_on_validation(
-            known.predictions, known.labels, grid, rule, compared
-        )
+        found = selection.select_on_validation(known.fronts, known.labels, grid, rule, compared)
         weights["validation"] = found.weights
-    if "oracle" in fusions and fronts is not None:
-        weights["oracle"] = selection.oracle(fronts, run.labels, grid).weights
+    if "oracle" in fusions:
+        weights["oracle"] = selection.oracle(run.fronts, run.labels, grid).weights
     return weights
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dmn.engine.search import Fronts
+from dmn.errors import FeatureError
 from dmn.evaluation import answers
 from dmn.evaluation.contract import Cell
 from dmn.evaluation.weights.coherence import Coherence
@@ -16,32 +18,41 @@ from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
 
 Kind = tuple[str, str]
+ALONE: dict[str, Weights] = {
+    "text": (1.0, 0.0, 0.0),
+    "dynamic": (0.0, 1.0, 0.0),
+    "static": (0.0, 0.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
 class Run:
     """What the network answered in one stream order; all arrays by row of the part, not by time.
 
-    `weights` has an entry for each kind of fusion that could be weighted; `validated` are the
-    answers to the validation images, `coherence` compares answers to the part without labels.
+    `fronts` are the classes that can win, of `classes`; `weights` has an entry for each kind of
+    fusion that could be weighted; `validated` are the answers to the validation images, `coherence`
+    compares answers to the part without labels. `predictions` of all classes are kept where an
+    experiment is asked to.
     """
 
     cell: Cell
     order_seed: int
     order: np.ndarray
     labels: np.ndarray
-    predictions: Predictions
+    classes: int
+    fronts: Fronts
     pseudo_label: np.ndarray
     entropy: np.ndarray
     weights: dict[str, Weights]
     validated: Run | None = None
     coherence: Coherence | None = None
+    predictions: Predictions | None = None
 
     def kinds(self) -> Iterator[Kind]:
         """Yield the components alone, and the fusion with each kind of weights."""
         yield "text", "none"
         yield "dynamic", "none"
-        if self.predictions.static is not None:
+        if self.fronts.has_static:
             yield "static", "none"
         for weights in self.weights:
             yield "fused", weights
@@ -49,13 +60,16 @@ class Run:
     def scores(self, component: str, weights: str = "none") -> np.ndarray:
         """Return the scores [N, C] of a component, or of the fusion with a kind of weights."""
         p = self.predictions
+        if p is None:
+            raise FeatureError("the experiment kept no scores of all classes; ask it for `whole`")
         if component == "fused":
             return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
         return getattr(p, component)
 
     def answers(self, component: str, weights: str = "none") -> np.ndarray:
         """Return the predicted classes [N]."""
-        return self.scores(component, weights).argmax(axis=1)
+        fused = component == "fused"
+        return self.fronts.answers(self.weights[weights] if fused else ALONE[component])
 
     def right(self, component: str, weights: str = "none") -> np.ndarray:
         """Return which answers are the label, booleans [N]."""

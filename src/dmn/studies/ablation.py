@@ -95,10 +95,10 @@ def _fused_with(config: Config, run: Run, memory: str) -> Run | None:
 
 def _keep(run: Run, memory: str) -> Run | None:
     # a lone memory stands in the dynamic place: what the fusion sees is text and one other
-    kept = getattr(run.predictions, MEMORIES[memory])
-    if kept is None:
+    kept = MEMORIES[memory]
+    if kept == "static" and not run.fronts.has_static:
         return None
-    return replace(run, predictions=type(run.predictions)(run.predictions.text, kept))
+    return replace(run, fronts=run.fronts.beside_text(kept))
 
 
 def report(

@@ -49,22 +49,28 @@ def measure(
         cell = largest(found, setting)
         if cell is None:
             continue
-        runs = Experiment(data, config, cell).runs(order_seeds[: options.max_orders])
-        spread = {kind: _spread(runs, kind, options.bins) for kind in runs[0].kinds()}
-        for run in runs:
-            for kind, by_metric in spread.items():
-                own = _rows(run, kind, options.bins)
-                rows += [row | {SPREAD: by_metric.get(row["metric"])} for row in own]
+        experiment = Experiment(data, config, cell, whole=True)
+        own: list[tuple[Kind, dict[str, Any]]] = []
+        added: dict[tuple[Kind, str], list[np.ndarray]] = {}
+        for runs in experiment.groups(order_seeds[: options.max_orders]):
+            for run in runs:
+                for kind in run.kinds():
+                    own += [(kind, row) for row in _rows(run, kind, options.bins)]
+                    for metric, values in _added(run, kind, options.bins).items():
+                        added.setdefault((kind, metric), []).append(values)
+        # what each image adds to a measure, [N], in the mean of the runs
+        spread = {key: np.mean(values, axis=0) for key, values in added.items()}
+        rows += [row | {SPREAD: spread.get((kind, row["metric"]))} for kind, row in own]
     return pack(rows, len(data.test))
 
 
-def _spread(runs: Sequence[Run], kind: Kind, bins: int) -> dict[str, np.ndarray]:
-    """Return what each image adds to a measure, [N], in the mean of the runs."""
-    labels, scores = runs[0].labels, [run.scores(*kind) for run in runs]
+def _added(run: Run, kind: Kind, bins: int) -> dict[str, np.ndarray]:
+    """Return what each image adds to a measure, [N]."""
+    scores, labels = run.scores(*kind), run.labels
     return {
-        "ece": np.mean([metrics.gaps(p, labels, bins) for p in scores], axis=0),
-        "nll": np.mean([metrics.nlls(p, labels) for p in scores], axis=0),
-        "brier": np.mean([metrics.briers(p, labels) for p in scores], axis=0),
+        "ece": metrics.gaps(scores, labels, bins),
+        "nll": metrics.nlls(scores, labels),
+        "brier": metrics.briers(scores, labels),
     }
 
 

@@ -108,7 +108,7 @@ def measure(
 def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dict[str, Any]]:
     text, dynamic = run.answers("text"), run.answers("dynamic")
     silent = np.empty(len(text), dtype=bool)
-    classes = run.predictions.text.shape[1]
+    classes = run.classes
     silent[run.order] = abstains(run.pseudo_label[run.order], classes, options)
     answered = {"text": text, "always": dynamic, "abstaining": np.where(silent, text, dynamic)}
     right = {memory: answers == run.labels for memory, answers in answered.items()}
@@ -140,7 +140,7 @@ def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dic
 
 def _signals(run: Run, some: np.ndarray, text: np.ndarray, dynamic: np.ndarray) -> dict[str, float]:
     """Return the signals of a stream's images so far; no label is read."""
-    classes = run.predictions.text.shape[1]
+    classes = run.classes
     return {
         "text_entropy": 100 * float(run.entropy[some].mean() / np.log(max(classes, 2))),
         "balance": 100 * float(balance(run.pseudo_label[some], classes)[-1]),
@@ -154,7 +154,7 @@ def _purity(run: Run, config: Config, seen: int) -> float:
     from dmn.engine.schedule import write_schedule
 
     order = run.order[:seen]
-    classes = run.predictions.text.shape[1]
+    classes = run.classes
     schedule = write_schedule(
         run.pseudo_label[order], run.entropy[order], classes, config.model.length
     )

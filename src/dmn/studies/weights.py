@@ -88,7 +88,7 @@ def _right(run: Run, grid: Sequence[float]) -> np.ndarray:
     """Return which answers of each pair of weights are right, booleans [G, G, N]."""
     from dmn.evaluation.weights.selection import grid_answers
 
-    return grid_answers(run.predictions, grid) == run.labels
+    return grid_answers(run.fronts, grid) == run.labels
 
 
 def _optimum_rows(run: Run, count: np.ndarray, grid: Sequence[float]) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def _optimum_rows(run: Run, count: np.ndarray, grid: Sequence[float]) -> list[di
     from dmn.evaluation.weights.selection import middle
 
     dynamic, static = middle(count)
-    best = {"dynamic": grid[dynamic], "static": grid[static] if run.predictions.has_static else 0}
+    best = {"dynamic": grid[dynamic], "static": grid[static] if run.fronts.has_static else 0}
     return [
         run.keys(("fused", "oracle"))
         | {"metric": f"best_{name}", "value": float(best[name]), "n": len(run.labels)}
@@ -109,13 +109,10 @@ def _carried_rows(
     runs: Sequence[Run], grid: Sequence[float], place: Sequence[Any], source: str
 ) -> list[dict[str, Any]]:
     """Return accuracy with the weights that were best, over its orders, in another cell."""
-    from dmn.method.fusion import fuse
-
     rows = []
     for run in runs:
-        p = run.predictions
-        weights = (1.0, grid[place[0]], grid[place[1]] if p.has_static else 0.0)
-        right = fuse(p.text, p.dynamic, p.static, weights).argmax(axis=1) == run.labels
+        weights = (1.0, grid[place[0]], grid[place[1]] if run.fronts.has_static else 0.0)
+        right = run.fronts.answers(weights) == run.labels
         value = 100 * int(right.sum()) / len(right)
         measured = {"metric": "accuracy", "value": value, "n": len(right), "source": source}
         bits = {answers.RIGHT: answers.packed(right)}
