@@ -75,6 +75,14 @@ class Page:
             raise RuntimeError(result["exceptionDetails"]["exception"]["description"])
         return result["result"].get("value")
 
+    def wait(self, expression: str) -> None:
+        """Wait until an expression in JavaScript is true. Raises RuntimeError where it never is."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(expression):
+            if time.monotonic() > end:
+                raise RuntimeError(f"it never came true: {expression}")
+            time.sleep(0.02)
+
     def press(self, key: str, code: int, text: str = "") -> None:
         """Press and release a key."""
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code}

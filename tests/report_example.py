@@ -93,6 +93,13 @@ def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
         ]
     )
     heat = gain.assign(kind="blur", severity=gain["shots"])
+    both = rows(("digits", "letters"))
+    cells = summarise(
+        pd.concat([both.assign(setting=setting) for setting in ("training_free", "few_shot")]),
+        ["dataset", "backbone", "setting", "shots", "component", "weights"],
+    )
+    many = pd.DataFrame({"class": [f"kind {i}" for i in range(60)], "mean": np.arange(60.0)})
+    many[["low", "high"]] = np.nan
     stream = pd.concat(
         summary[summary["shots"] == 4].assign(seen=seen, mean=lambda f: f["mean"] - 200 / f["seen"])
         for seen in range(20, 541, 20)
@@ -108,6 +115,8 @@ def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
                 unit="%",
             ),
             "classes": tables.describe(classes, "Gain of each class.", best="max", unit="points"),
+            "cells": tables.describe(cells, "Accuracy of each cell.", best="max", unit="%"),
+            "many": tables.describe(many, "Very many rows.", unit="points"),
         },
         figures={
             "shots": figures.lines(
@@ -153,7 +162,7 @@ def study(name: str = "example", title: str = "An example & more") -> ModuleType
     module.__dict__.update(
         TITLE=title,
         QUESTION="Does it work, and by how much?",
-        TABLES=("main", "classes"),
+        TABLES=("main", "classes", "cells", "many"),
         FIGURES=(
             "shots",
             "stream",
@@ -180,6 +189,7 @@ def write(folder: Path, datasets: tuple[str, ...] = ("digits",)) -> Summary:
         folder / "studies" / "example",
         {"data/rows.csv": "0" * 64},
     )
-    facts = RunFacts(Config(), "seeds: <none>\n", {"dmn": "0.1.0"}, {"data/a": "1" * 64})
+    config = Config().model_copy(update={"datasets": ("digits", "letters")})
+    facts = RunFacts(config, "seeds: <none>\n", {"dmn": "0.1.0"}, {"data/a": "1" * 64})
     write_page([summary], facts, folder / "index.html")
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,8 @@ from dmn.config import Config
 from dmn.config.writing import commented_yaml
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import Report
-from dmn.report.page import RunFacts, overview, read_facts, render
+from dmn.report.grids import grid
+from dmn.report.page import LINES, RunFacts, overview, read_facts, render
 from dmn.report.summary import Summary, read_summary
 from dmn.report.writer import write_study_report
 
@@ -79,18 +81,23 @@ def outline(page: str) -> Outline:
 
 
 def test_the_page_needs_nothing_beside_itself(outline: Outline) -> None:
-    places = [a.get("src") or a.get("href") for _, a in outline.tags if "src" in a or "href" in a]
-    assert places
-    assert all(str(place).startswith(("#", "data:")) for place in places)
+    sources = [a["src"] for _, a in outline.tags if "src" in a]
+    sources += [a["href"] for a in outline.all("link")]
+    assert sources
+    assert all(str(place).startswith("data:") for place in sources)
     assert "default-src 'none'" in str(outline.all("meta")[1]["content"])
 
 
-def test_every_internal_link_has_a_target_and_ids_are_unique(outline: Outline) -> None:
+def test_every_link_has_a_target_and_ids_are_unique(outline: Outline, folder: Path) -> None:
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [str(a["href"]) for a in outline.all("a")]
-    assert len(links) > 5
-    assert {link.removeprefix("#") for link in links} <= set(map(str, ids))
+    inside = {link.removeprefix("#") for link in links if link.startswith("#")}
+    assert len(inside) > 5
+    assert inside <= set(map(str, ids))
+    files = {link for link in links if not link.startswith("#")}
+    written = {f"studies/example/{path.name}" for path in (folder / "studies/example").iterdir()}
+    assert files == written - {"studies/example/summary.json"}
 
 
 def test_the_main_results_come_first(folder: Path, summary: Summary) -> None:
@@ -104,7 +111,8 @@ def test_text_from_data_is_escaped(page: str, outline: Outline) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert len(outline.all("script")) == 1
-    assert report_example.HOSTILE in [row[0] for table in outline.tables for row in table]
+    labels = [row[0] for table in outline.tables for row in table]
+    assert report_example.HOSTILE in labels
 
 
 def test_headings_do_not_skip_a_level(outline: Outline) -> None:
@@ -129,20 +137,30 @@ def test_every_figure_is_embedded_as_it_was_written(
 def test_numbers_in_tables_agree_with_the_csv(folder: Path, summary: Summary) -> None:
     for table in summary.tables:
         csv = read_rows(folder / table.file)
-        shown = sorted(c.value for row in table.rows for c in row if c.value is not None)
-        assert shown == sorted(csv["mean"].round(6))
+        means = [c.key == "mean" or "=" in c.key for c in table.columns]
+        rows = [[c for c, mean in zip(r, means, strict=True) if mean] for r in table.rows]
+        assert sorted(c.value for r in rows for c in r) == sorted(csv["mean"].round(6))
         assert sha256(folder / table.file) == table.sha256
 
 
-def test_the_page_shows_the_tables_and_numbers_of_the_summary(
+def test_the_page_shows_every_cell_of_the_tables_and_numbers(
     summary: Summary, outline: Outline
 ) -> None:
-    drawn = [drawing.data for drawing in summary.figures if drawing.data is not None]
-    expected = [*drawn, *summary.tables]
+    first, *others = summary.figures
+    drawn = [drawing.data for drawing in others if drawing.data is not None]
+    assert first.data is not None
+    expected = [first.data, summary.tables[0], *drawn, *summary.tables[1:]]
     assert len(outline.tables) == len(expected)
     for rows, table in zip(outline.tables, expected, strict=True):
-        assert rows[0] == [column.label for column in table.columns]
-        assert rows[1:] == [[cell.text for cell in row] for row in table.rows]
+        shown = [text for row in rows[1:] for text in row[1:] if text]
+        measured = [
+            cell.text.replace(" [", "[")
+            for row in table.rows
+            for cell, column in zip(row, table.columns, strict=True)
+            if column.key == "mean" or "=" in column.key
+        ]
+        assert set(measured) <= set(shown)
+        assert sum(len(row) > 1 for row in rows[1:]) == grid(table).count
 
 
 def test_numbers_behind_a_figure_are_those_of_the_rows(summary: Summary) -> None:
@@ -183,7 +201,7 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     )
     assert [t.rows[0][0].text for t in written.tables] == [
         "not measured with this configuration"
-    ] * 2
+    ] * 4
     assert (tmp_path / "example" / "shots.pdf").exists()
 
 
@@ -207,35 +225,128 @@ def test_the_facts_of_a_run_come_from_its_files(tmp_path: Path) -> None:
     assert overview(facts.config)["order seeds (which stream)"] == "0-9 (10 orders)"
 
 
-@pytest.mark.chromium
-@pytest.mark.skipif(not Path("/usr/bin/chromium").exists(), reason="Debian's chromium is absent")
-@pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
-def test_the_page_works_in_a_browser(folder: Path, tmp_path: Path, width: int) -> None:
+ROWS = "[...document.querySelectorAll('#study-example-table-{name} tbody tr:not(.group)')]"
+SHOWN = f"{ROWS}.filter(r => !r.hidden)"
+
+
+def shown(tab, name: str) -> int:
+    """Return how many rows of a table are seen."""
+    return tab.run(f"{SHOWN.format(name=name)}.length")
+
+
+def choose(tab, name: str, value: str) -> None:
+    """Set one choice of the filter as a reader does."""
+    tab.run(
+        f"(e => {{ e.value = {json.dumps(value)}; "
+        "e.dispatchEvent(new Event('input', {bubbles: true})) })"
+        f"(document.querySelector('[name={name}]'))"
+    )
+
+
+@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
+def tab(folder: Path, tmp_path: Path, request: pytest.FixtureRequest):
+    """The page in a browser, on a desk in the light and on a phone in the dark."""
     import chromium
 
+    if not chromium.PROGRAM.exists():
+        pytest.skip("Debian's chromium is absent")
     path = folder / "index.html"
     with chromium.browser(tmp_path) as tab:
-        tab.open(path, width, 800, dark=width < 600)
-        assert tab.run("document.documentElement.scrollWidth") <= width
-        assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        tab.open(path, request.param, 800, dark=request.param < 600)
+        assert tab.run("document.documentElement.scrollWidth") <= request.param
+        yield tab
+        assert tab.run("document.documentElement.scrollWidth") <= request.param
+        assert tab.complaints == []
+        assert set(tab.requests) == {path.resolve().as_uri()}
 
-        values = "[...document.querySelectorAll('#study-example-table-classes tbody tr')]"
-        values += ".map(r => r.cells[1].dataset.value)"
-        head = "document.querySelectorAll('#study-example-table-classes th')[1]"
-        tab.run(f"{head}.firstElementChild.click()")
-        assert tab.run(f"{head}.getAttribute('aria-sort')") == "ascending"
-        assert list(map(float, tab.run(values))) == [-2.0, 1.0, 10.0]
-        tab.run(f"{head}.firstElementChild.focus()")
-        tab.press("Enter", 13, "\r")
-        assert tab.run(f"{head}.getAttribute('aria-sort')") == "descending"
-        assert list(map(float, tab.run(values))) == [10.0, 1.0, -2.0]
 
-        links = tab.run("[...document.links].map(l => l.getAttribute('href'))")
-        for place, link in enumerate(links):
+@pytest.mark.chromium
+def test_a_head_sorts_its_table_by_click_and_by_key(tab) -> None:
+    assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    values = f"{ROWS.format(name='classes')}.map(r => r.cells[1].dataset.value)"
+    head = "document.querySelectorAll('#study-example-table-classes th')[1]"
+    tab.run(f"{head}.firstElementChild.click()")
+    assert tab.run(f"{head}.getAttribute('aria-sort')") == "ascending"
+    assert list(map(float, tab.run(values))) == [-2.0, 1.0, 10.0]
+    tab.run(f"{head}.firstElementChild.focus()")
+    tab.press("Enter", 13, "\r")
+    assert tab.run(f"{head}.getAttribute('aria-sort')") == "descending"
+    assert list(map(float, tab.run(values))) == [10.0, 1.0, -2.0]
+
+
+@pytest.mark.chromium
+def test_a_choice_hides_other_data_sets_settings_and_shots(tab) -> None:
+    columns = "[...document.querySelectorAll('#study-example-table-cells thead th')]"
+    columns += ".filter(h => !h.hidden).length"
+    assert (shown(tab, "cells"), tab.run(columns)) == (12, 7)
+    choose(tab, "dataset", "letters")
+    assert (shown(tab, "cells"), tab.run(columns)) == (6, 7)
+    choose(tab, "setting", "few-shot")
+    assert (shown(tab, "cells"), tab.run(columns)) == (6, 4)
+    choose(tab, "shots", "16")
+    assert (shown(tab, "cells"), tab.run(columns)) == (6, 2)
+    choose(tab, "setting", "zero-shot")
+    assert tab.run("document.querySelector('#study-example-table-cells').hidden")
+    tab.run("document.querySelector('#filter [type=reset]').click()")
+    tab.run("filter()")
+    assert (shown(tab, "cells"), tab.run(columns)) == (12, 7)
+
+
+@pytest.mark.chromium
+def test_a_search_leaves_what_has_the_word_and_opens_where_it_lies(tab) -> None:
+    choose(tab, "search", "VALIDATION")
+    assert shown(tab, "cells") == 2
+    assert tab.run("document.querySelector('#study-example-table-cells').closest('details').open")
+    assert tab.run("document.querySelector('#study-example-table-classes').hidden")
+    assert "rows" in tab.run("document.querySelector('output').value")
+    choose(tab, "search", "")
+    assert not tab.run("document.querySelector('#study-example-table-classes').hidden")
+
+
+@pytest.mark.chromium
+def test_a_long_table_is_seen_whole_when_asked(tab) -> None:
+    button = "document.querySelector('#study-example-table-many button.all')"
+    assert shown(tab, "many") == LINES
+    assert tab.run(f"{button}.textContent") == "Show all 60 rows"
+    tab.run(f"{button}.click()")
+    assert shown(tab, "many") == 60
+    tab.run(f"{button}.click()")
+    assert shown(tab, "many") == LINES
+    choose(tab, "search", "kind 59")
+    assert shown(tab, "many") == 1
+
+
+@pytest.mark.chromium
+def test_links_lead_to_what_is_seen_and_mark_their_section(tab) -> None:
+    links = tab.run("[...document.links].map(l => l.getAttribute('href'))")
+    for place, link in enumerate(links):
+        if link.startswith("#"):
             tab.run(f"document.links[{place}].click()")
             assert tab.run("location.hash") == link
             assert tab.run(f"document.querySelector({json.dumps(link)}) !== null")
-        tab.run("document.activeElement.blur()")
-        assert tab.pdf().startswith(b"%PDF")
-        assert tab.complaints == []
-        assert set(tab.requests) == {path.resolve().as_uri()}
+    tab.run("document.documentElement.style.scrollBehavior = 'auto'")
+    tab.run("location.hash = '#study-example-table-many'")
+    tab.wait("document.querySelector('#study-example-table-many').checkVisibility()")
+    marked = "document.querySelector('nav [aria-current]')?.getAttribute('href')"
+    tab.wait(f"{marked} === '#study-example'")
+    tab.run("document.activeElement.blur()")
+
+
+@pytest.mark.chromium
+def test_in_the_dark_page_and_figures_are_dark(tab) -> None:
+    dark = tab.run("matchMedia('(prefers-color-scheme: dark)').matches")
+    paper = tab.run("getComputedStyle(document.body).backgroundColor")
+    assert (sum(json.loads(paper[3:].replace("(", "[").replace(")", "]"))) < 200) == dark
+    turned = tab.run("getComputedStyle(document.images[0]).filter")
+    assert turned.startswith("invert(1)") == dark
+
+
+@pytest.mark.chromium
+def test_paper_has_no_folded_part(tab) -> None:
+    printed = tab.pdf()
+    assert printed.startswith(b"%PDF")
+    assert 0 < len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 6
+    tab.send("Emulation.setEmulatedMedia", media="print")
+    assert not tab.run("document.querySelector('#study-example-table-many').checkVisibility()")
+    assert tab.run("document.querySelector('#study-example-table-main').checkVisibility()")
+    assert not tab.run("document.querySelector('#filter').checkVisibility()")

@@ -23,9 +23,9 @@ from markupsafe import Markup
 from dmn.artifacts import read_json, sha256, write_text
 from dmn.config import Config, load
 from dmn.errors import ArtifactError
+from dmn.report.grids import grid
 from dmn.report.summary import Drawing, Summary, Table
-from dmn.report.tables import numeric_columns
-from dmn.report.words import words
+from dmn.report.words import counted, listed, words
 from dmn.schema import read_yaml
 from dmn.seeds import all_seeds
 
@@ -44,7 +44,11 @@ PACKAGES = (
     "snakemake",
     "dvc",
 )
-TITLE = "Dual Memory Networks: a reproduction"
+TITLE = "Dual Memory Networks"
+SHOWN = 3  # findings of a study that are not folded
+LINES = 24  # rows of a table that are not folded
+IN_TITLE = 3  # data sets
+PLACED = re.compile(r"(?P<dataset>\S+) \((?P<backbone>[^()]+)\)")
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,14 @@ def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
     style, script = _text("page.css"), _text("page.js")
     figures = iter(range(1, 1 + sum(len(s.figures) for s in summaries)))
     tables = iter(range(1, 1 + sum(len(s.tables) for s in summaries)))
+    config = facts.config
     return _template().render(
-        title=TITLE,
+        title=f"{TITLE} on {listed(config.datasets, IN_TITLE)}",
+        filters=_filters(config),
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        overview=overview(facts.config),
+        overview=overview(config),
         facts=facts,
         studies=[_section(summary, figures, tables, folder) for summary in summaries],
     )
@@ -108,12 +114,38 @@ def overview(config: Config) -> dict[str, str]:
         "split seeds (which shots)": ", ".join(map(str, seeds.split)),
         "order seeds (which stream)": f"{', '.join(map(str, seeds.order))} ({orders} orders)",
         "training seeds": ", ".join(map(str, seeds.training)),
-        "dynamic memory": f"{model.length} slots per class",
+        "dynamic memory": f"{counted(model.length, 'slots')} per class",
         "readout": f"{model.readout}, beta {model.beta:g}",
         "views per test image": f"{config.views.test}, {model.view_share:.0%} of them kept",
         "fixed fusion weights": ", ".join(f"{w:g}" for w in config.fusion.fixed),
         "numerics": f"{config.numerics.dtype} on {config.numerics.device}",
     }
+
+
+def _filters(config: Config) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return what a reader can choose from: label, and values as the tables have them."""
+    settings = {words(setting): words(setting) for setting in config.settings}
+    choices = {
+        "dataset": ("data set", {name: name for name in config.datasets}),
+        "backbone": ("backbone", {name: name for name in config.backbones}),
+        "setting": ("setting", settings),
+        "shots": ("shots", {str(shots): str(shots) for shots in sorted(config.shots)}),
+    }
+    return {key: choice for key, choice in choices.items() if len(choice[1]) > 1}
+
+
+def _files(own: Table | Drawing) -> dict[str, str]:
+    """Return the files of a table or a figure below reports/, by their kinds."""
+    if isinstance(own, Drawing):
+        return {kind.upper(): own.files[kind] for kind in own.files}
+    stem = own.file.removesuffix(".csv")
+    return {"CSV": own.file, "TeX": f"{stem}.tex", "Markdown": f"{stem}.md"} if own.file else {}
+
+
+def _place(finding: str) -> dict[str, str]:
+    """Return the data set and backbone that a finding is of, nothing where it is of several."""
+    found = PLACED.match(finding)
+    return found.groupdict() if found else {}
 
 
 def _text(name: str) -> str:
@@ -130,8 +162,11 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["words"] = words
-    environment.globals["numeric"] = numeric_columns
+    environment.filters["grid"] = grid
+    environment.filters["files"] = _files
+    environment.filters["place"] = _place
+    environment.globals["shown"] = SHOWN
+    environment.globals["lines"] = LINES
     return environment.get_template("page.html")
 
 

@@ -21,7 +21,15 @@ from dmn.report.words import uncertainty, words
 
 Best = Literal["max", "min"]
 TRIPLE = ("mean", "low", "high")
-NAMES = ("class", "class_name", "id", "level")  # columns of names as the data has them
+EMPTY = "–"  # the text of a cell without a number
+NAMES = (
+    "class",
+    "class_name",
+    "id",
+    "level",
+    "dataset",
+    "backbone",
+)  # columns of names as the data has them
 UNCERTAINTY = ("error", "p", "n_splits", "n_orders", "n_trainings", "n_images", "over", "held")
 CONTEXT = ("study", "dataset", "backbone", "metric")  # said once where it is the same in all rows
 LATEX_ESCAPES = {
@@ -112,7 +120,7 @@ def _measures(frame: pd.DataFrame) -> list[str]:
 def _note(frame: pd.DataFrame, same: list[str], intervals: bool, how: dict[str, Any]) -> str:
     parts = []
     if same and len(frame):
-        parts.append(", ".join(f"{words(c)}: {words(frame[c].iloc[0])}" for c in same) + ".")
+        parts.append(", ".join(f"{words(c)}: {_named(frame[c].iloc[0], c)}" for c in same) + ".")
     if intervals:
         parts.append(f"Mean [95% interval {uncertainty(frame)}".rstrip() + "].")
     if how["best"]:
@@ -158,9 +166,11 @@ def _best_rows(frame: pd.DataFrame, column: str, how: dict[str, Any]) -> set[int
     rival = frame[frame["weights"] != "oracle"] if "weights" in frame else frame
     values = rival[column].astype(float).round(_decimals(column, how)).dropna()
     keys = [*how["within"], *([how["spread"]] if how["spread"] else [])]
-    groups = values.groupby([rival.loc[values.index, k] for k in keys]) if keys else None
-    top = groups.transform(direction) if groups is not None else getattr(values, direction)()
-    return set(values.index[values == top])
+    by = [rival.loc[values.index, k] for k in keys] or [pd.Series(0, index=values.index)]
+    groups = values.groupby(by)
+    # where all are equal, or one stands alone, none is the best
+    differ = groups.transform("max") > groups.transform("min")
+    return set(values.index[(values == groups.transform(direction)) & differ])
 
 
 def _decimals(column: Hashable, how: dict[str, Any]) -> int:
@@ -174,12 +184,16 @@ def _is_number(value: Any) -> bool:
 
 def _plain_cell(value: Any, column: Hashable, how: dict[str, Any], best: bool) -> Cell:
     if value is None or value != value:
-        return Cell(text="–")
+        return Cell(text=EMPTY)
     if isinstance(value, bool) or not _is_number(value):
-        return Cell(text=str(value) if str(column).endswith(NAMES) else words(value))
+        return Cell(text=_named(value, column))
     number = float(value)
     text = f"{int(number)}" if number == int(number) and isinstance(value, int) else ""
     return Cell(text=text or _number(number, _decimals(column, how)), value=number, best=best)
+
+
+def _named(value: object, column: Hashable) -> str:
+    return str(value) if str(column).endswith(NAMES) else words(value)
 
 
 def _number(value: float, decimals: int) -> str:
@@ -190,7 +204,7 @@ def _number(value: float, decimals: int) -> str:
 def _interval_cell(record: Mapping[Any, Any], stem: str, how: dict[str, Any], best: bool) -> Cell:
     mean, low, high = (float(record[f"{stem}{part}"]) for part in TRIPLE)
     if mean != mean:
-        return Cell(text="–")
+        return Cell(text=EMPTY)
     decimals = _decimals(f"{stem}mean", how)
     text = _number(mean, decimals)
     if low == low and high == high:
@@ -221,7 +235,7 @@ def _spread(
     at = [shown.index(c) for c in keys]
     for row, value in zip(rows, frame[key].tolist(), strict=True):
         group = tuple(row[i].text for i in at)
-        line = table.setdefault(group, [row[i] for i in at] + [Cell(text="–")] * len(values))
+        line = table.setdefault(group, [row[i] for i in at] + [Cell(text=EMPTY)] * len(values))
         line[len(at) + values.index(value)] = row[measured]
     return [heads[i] for i in at] + spread_heads, list(table.values())
 

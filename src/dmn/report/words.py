@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 LISTED = 6  # names in a list, at most
+MOST_DIGITS = 3  # of a number that would be zero with fewer
 EQUAL = 1e-9  # points: a tie, whatever the last bits are
 EFFECT = {
     "gain": "helps",
@@ -173,9 +174,12 @@ def shortly(row: Any, digits: int = 1) -> str:
 
 
 def _number(number: float, signed: bool, digits: int) -> str:
-    # a tie has no sign, but a bound just below zero has
+    # a tie has no sign; what is just below zero has, and as many digits as show it
     number = 0.0 if abs(number) < EQUAL else number
-    return f"{number:{'+' if signed else ''}.{digits}f}"
+    while number and digits < MOST_DIGITS and not float(f"{number:.{digits}f}"):
+        digits += 1
+    shown = f"{number:{'+' if signed else ''}.{digits}f}"
+    return shown if float(shown) else f"{0:{'+' if signed else ''}.1f}"
 
 
 def verdict(

@@ -26,6 +26,8 @@ from dmn.report.comparisons import (
     with_most_shots,
     worst_orders,
 )
+from dmn.report.headline import overall, placed
+from dmn.report.overview import answer, overall_figure, overall_table
 from dmn.report.published import beside_the_paper, closeness
 from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, text_words, verdict, where
@@ -37,8 +39,8 @@ TITLE = "Main results"
 QUESTION = "How much does each memory add to text alone, and how much is the weight search?"
 NEEDS = ("projection",)
 READS = EXPERIMENT
-TABLES = ("main", "optimism", "worst_orders", "across_data_sets", "beside_the_paper")
-FIGURES = ("accuracy_against_shots", "accuracy_along_stream")
+TABLES = ("overall", "main", "optimism", "worst_orders", "across_data_sets", "beside_the_paper")
+FIGURES = ("overall", "accuracy_against_shots", "accuracy_along_stream")
 COMPARISONS = [
     (f"{first} - {second}", kind("fused", first), kind("fused", second))
     for first, second in (
@@ -110,7 +112,9 @@ def report(
             "What a weight search on test labels adds: paired differences of accuracy.",
             unit="points",
         )
+    whole_run = overall(table, ["setting", "shots", "component", "weights"])
     figures = {
+        "overall": overall_figure(whole_run, table),
         "accuracy_against_shots": _against_shots(table),
         "accuracy_along_stream": _along_stream(rows),
     }
@@ -119,13 +123,15 @@ def report(
     over = across(gained, ["component", "weights"], least)
     beside = beside_the_paper(rows)
     tables = {
+        "overall": overall_table(whole_run, table),
         "main": main,
         "optimism": optimism,
         "worst_orders": _worst_table(worst),
         "across_data_sets": across_table(over, "Gain over text alone, across data sets."),
         "beside_the_paper": beside,
     }
-    sentences = [*_across(over, least), *_findings(gained, optimism, least), *_worst(worst)]
+    sentences = [*answer(gained, least), *_everywhere(gained, optimism, least)]
+    sentences += [*_across(over, least), *_findings(gained, optimism, least), *_worst(worst)]
     return Report(tables, figures, sentences + closeness(beside))
 
 
@@ -173,6 +179,20 @@ def _worst_table(worst: pd.DataFrame) -> pd.DataFrame:
         "of each split and training, then the mean.",
         labels={name: f"{name.replace('_', ' ')} (%)" for name in shown} | {"n_orders": "orders"},
     )
+
+
+def _everywhere(gained: pd.DataFrame, optimism: pd.DataFrame, least: float) -> list[str]:
+    """Return what the dynamic memory, and the search on test labels, gain in all places."""
+    if gained.empty:
+        return []
+    dynamic = gained[(gained["setting"] == "zero_shot") & (gained["component"] == "dynamic")]
+    sentences = placed(dynamic, "Zero-shot, the dynamic memory alone against text alone", least)
+    if not optimism.empty:
+        searched = with_most_shots(optimism[optimism["comparison"] == COMPARISONS[0][0]])
+        searched = searched[searched["setting"] == "training_free"]
+        begin = "Training-free with the most shots, weights searched on test labels against"
+        sentences += placed(searched, f"{begin} {OPTIMISM[COMPARISONS[0][0]]}", least)
+    return sentences
 
 
 def _across(over: pd.DataFrame, least: float) -> list[str]:
