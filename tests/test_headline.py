@@ -71,7 +71,7 @@ def test_a_place_without_an_interval_leaves_the_whole_without_one():
 def test_the_answer_is_of_honest_weights_and_has_its_interval():
     (sentence,) = answer(gained(), LEAST)
     assert sentence == (
-        "Over set0 and 3 backbones, the fusion with validation weights: zero-shot, against text "
+        "On set0 and 3 backbones, the fusion with validation weights: zero-shot, against text "
         "alone, it helps, +5.0 [+4.0, +6.0] points (95% intervals over 5 orders and 100 images)."
     )
     assert "makes no clear difference" in answer(gained(mean=-0.5), LEAST)[0]

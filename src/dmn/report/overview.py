@@ -51,7 +51,7 @@ def answer(gained: pd.DataFrame, least: float) -> list[str]:
     widest = max(largest, key=lambda row: len(row["over"]) - (row["over"] == "nothing"))
     over = variation(widest)
     told = f" (95% intervals {over})" if over else " (no intervals: nothing varies)"
-    begin = f"Over {places_words(gained)}, the fusion with {words(kind[1])} weights"
+    begin = f"On {places_words(gained)}, the fusion with {words(kind[1])} weights"
     return [f"{begin}: {'; '.join(parts)}{told}."]
 
 
