@@ -16,7 +16,7 @@ from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.evaluation.experiment import validation_part
 from dmn.peers.contract import Cost, Given, Images, Peer, Sizes
 from dmn.peers.formulas import unit
-from dmn.peers.selection import on_validation
+from dmn.peers.selection import on_validation, right_answers
 
 Choice = Literal["released", "validation"]
 
@@ -25,11 +25,13 @@ Choice = Literal["released", "validation"]
 class Answers:
     """What a peer answered, by row of the part.
 
-    chosen: [N] by way of choosing; candidates: [G, N], with each candidate.
+    chosen: [N] by way of choosing; candidates: [G, N], with each candidate; validated: right
+    answers [G] on validation images, None where there are none.
     """
 
     chosen: dict[str, np.ndarray]
     candidates: np.ndarray
+    validated: np.ndarray | None = None
 
 
 @dataclass
@@ -92,11 +94,13 @@ class Bench:
         own = peer.released.get(self.data.dataset)
         if own is not None and "released" in choices:
             chosen["released"] = self._run(peer, self.test, [own], seed, "test")[0]
+        validated = None
         if len(candidates) and self.validation is not None:
             images, labels = self.validation
             found = self._run(peer, images, peer.candidates, seed, "validation")
             chosen["validation"] = candidates[on_validation(found, labels)]
-        return Answers(chosen, candidates)
+            validated = right_answers(found, labels)
+        return Answers(chosen, candidates, validated)
 
     def _test_answers(
         self, peer: Peer, seed: int | None, searched: bool

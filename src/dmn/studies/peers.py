@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from dmn.config import Config
 from dmn.errors import ConfigError
 from dmn.evaluation.answers import RIGHT, pack, packed
-from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.peers.contract import Peer
+from dmn.peers.kept import keep
 from dmn.peers.loading import load_peers
 from dmn.peers.selection import oracle
 from dmn.peers.table import BY_DEFAULT, module_name
@@ -32,18 +33,29 @@ from dmn.report.across import (
     with_most_shots_anywhere,
 )
 from dmn.report.comparisons import CELL, PLACE, differences
+from dmn.report.selection import (
+    optimism,
+    selection_figure,
+    selection_tables,
+    selection_words,
+    with_transfers,
+)
 from dmn.report.tables import describe
 from dmn.report.words import RIVALRY, cell_words, said, verdict, where, words
 
 if TYPE_CHECKING:
-    from dmn.peers.bench import Bench
+    from dmn.peers.bench import Answers, Bench
 
 TITLE = "Peers"
 QUESTION = "How do other methods fare on the same features, and what does an answer cost?"
 NEEDS = ("projection",)
+CHOICES: tuple[Literal["released", "validation"], ...] = ("released", "validation")
 READS = EXPERIMENT
-TABLES = ("peers", "against_dmn", "across_data_sets", "average_ranks", "cost")
-FIGURES = ("peers", "average_ranks", "accuracy_against_cost")
+TABLES = (
+    *("peers", "against_dmn", "across_data_sets", "average_ranks", "cost"),
+    *("selection", "optimism", "optimism_across"),
+)
+FIGURES = ("peers", "average_ranks", "accuracy_against_cost", "selection")
 
 
 class Options(StudyOptions):
@@ -59,6 +71,9 @@ class Options(StudyOptions):
         {}, description="changes to the options of a method, by its name"
     )
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    transfer_orders: int = Field(
+        5, ge=1, description="of them, for how many the answers of every candidate are kept"
+    )
     shots: list[int] = Field(
         [], description="K for which peers are run; empty: all that the configuration has"
     )
@@ -89,9 +104,12 @@ def measure(
     """Run every peer in the cells that it can serve, and DMN itself."""
     from dmn.evaluation.experiment import study_cells
     from dmn.peers.bench import Bench
+    from dmn.peers.itself import dmn_beside
 
     rows: list[dict[str, Any]] = []
+    samples: dict[str, np.ndarray] = {}
     used = order_seeds[: options.max_orders]
+    kept = used[: options.transfer_orders]
     peers = options.peers()
     for cell in study_cells(data, config):
         if cell.shots and options.shots and cell.shots not in options.shots:
@@ -99,18 +117,42 @@ def measure(
         if cell.setting in ("zero_shot", "training_free"):
             bench = Bench(data, config, cell)
             for peer in filter(bench.serves, peers):
-                rows += _peer_rows(bench, peer, used)
-        rows += _dmn_rows(data, config, cell, used)
-    return pack(rows, len(data.test))
+                place = bench.cell.keys() | {"setting": bench.setting(peer), "component": "peer"}
+                place |= {"method": peer.name}
+                answers = bench.answers(peer, used, CHOICES)
+                rows += _peer_rows(bench, peer, place, used, answers)
+                samples |= _kept(place, peer, answers[: len(kept)], data, kept)
+        own_rows, own_samples = dmn_beside(data, config, cell, used, kept)
+        rows, samples = rows + own_rows, samples | own_samples
+    return pack(rows, len(data.test), samples)
 
 
-def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dict[str, Any]]:
+def _kept(
+    place: dict[str, Any],
+    peer: Peer,
+    answers: Sequence[Answers],
+    data: StudyData,
+    order_seeds: Sequence[int],
+) -> dict[str, np.ndarray]:
+    if not len(answers[0].candidates):
+        return {}
+    once = answers if peer.in_order else answers[:1]
+    validated = [own.validated for own in once if own.validated is not None]
+    candidates = [own.candidates for own in once]
+    return keep(place, candidates, data.test.labels, order_seeds, validated)
+
+
+def _peer_rows(
+    bench: Bench,
+    peer: Peer,
+    place: dict[str, Any],
+    order_seeds: Sequence[int],
+    answered: Sequence[Answers],
+) -> list[dict[str, Any]]:
     labels, count = bench.data.test.labels, len(bench.data.test)
-    place = bench.cell.keys() | {"setting": bench.setting(peer), "component": "peer"}
-    place |= {"method": peer.name}
     cost = bench.cost(peer)
     rows = []
-    for seed, found in zip(order_seeds, bench.answers(peer, order_seeds), strict=True):
+    for seed, found in zip(order_seeds, answered, strict=True):
         keys = {"order_seed": seed} | place
         ways = dict(found.chosen)
         if len(found.candidates):
@@ -126,35 +168,6 @@ def _peer_rows(bench: Bench, peer: Peer, order_seeds: Sequence[int]) -> list[dic
     return rows
 
 
-def _dmn_rows(
-    data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
-) -> list[dict[str, Any]]:
-    from dmn.evaluation.experiment import CHOSEN, Experiment
-
-    rows = []
-    for run in Experiment(data, config, cell, fusions=CHOSEN).runs(order_seeds):
-        for row in run.accuracy_rows(method="dmn"):
-            if row["component"] == "fused":
-                rows.append(row)
-        for metric, count in _dmn_cost(data, config, cell).items():
-            measured = {"metric": metric, "value": float(count), "n": 1}
-            rows.append(run.keys(("fused", "none"), method="dmn") | measured)
-    return rows
-
-
-def _dmn_cost(data: StudyData, config: Config, cell: Cell) -> dict[str, int]:
-    """Return the cost of a full memory: similarities and weighted sums of both memories."""
-    C, D = data.text.shape
-    V = data.test.views.shape[1]
-    dynamic, static = config.model.length + 1 + cell.shots, (1 + cell.shots) if cell.shots else 0
-    slots = C * (dynamic + static)
-    return {
-        "encodings": V,
-        "operations": V * C * D + 2 * slots * D + C * D * (2 if static else 1),
-        "numbers": C * D * (config.model.length + cell.shots),
-    }
-
-
 def report(
     rows: pd.DataFrame, samples: Mapping[Any, Mapping[str, np.ndarray]], options: Options
 ) -> Report:
@@ -167,6 +180,8 @@ def report(
     cost = _cost_table(rows)
     drawn = _preferred(table)
     least = options.smallest_difference
+    audited = with_transfers(accuracy, samples)
+    gaps = optimism(audited)
     over = across(against, ["method", "weights"], least)
     ranks = average_ranks(drawn)
     # both settings with shots begin at none
@@ -201,6 +216,7 @@ def report(
             "and numbers kept in memory.",
             decimals=0,
         ),
+        **selection_tables(audited, gaps, least),
     }
     drawings = {
         "peers": drawing.lines(
@@ -232,8 +248,10 @@ def report(
             table="cost",
         ),
     }
+    if (picture := selection_figure(gaps)) is not None:
+        drawings["selection"] = picture
     sentences = _across(over, ranks, least) + _findings(against, cost, least)
-    return Report(tables, drawings, sentences)
+    return Report(tables, drawings, sentences + selection_words(gaps))
 
 
 def _preferred(table: pd.DataFrame) -> pd.DataFrame:
