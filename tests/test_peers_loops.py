@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -261,3 +262,10 @@ def test_clap_holds_a_class_by_what_the_text_gives_its_shots(world):
             z = [math.exp(100 * float(v @ t) - 100) for t in given.text]
             own.append(z[c] / sum(z))
         assert held[c] == pytest.approx(np.mean(own))
+
+
+def test_gda_of_one_shot_a_class_has_no_covariance_and_answers_as_text_does(world):
+    images, given, _ = world
+    one = replace(given, shots=given.shots[:, :1], shot_views=given.shot_views[:, :1, :1])
+    moved = told(gda, images, one) - given.logits(images.x)
+    np.testing.assert_allclose(moved, -math.log(len(given.text)))

@@ -19,9 +19,12 @@ def whitening(covariance: np.ndarray) -> np.ndarray:
 def ridge_whitening(covariance: np.ndarray, count: int) -> np.ndarray:
     """Return W [D, D] of d ((n - 1) S + tr(S) I)^-1 for a covariance S of n samples.
 
-    The empirical Bayes ridge of Kubokawa and Srivastava (2008); it exists for any S but 0.
+    The empirical Bayes ridge of Kubokawa and Srivastava (2008). Of S = 0, such as one shot a class
+    has, it is 0, as the pseudo-inverse of the authors' programs: text alone answers then.
     """
     D = len(covariance)
+    if not covariance.any():
+        return np.zeros_like(covariance)
     ridge = (count - 1) * covariance
     ridge[np.diag_indices(D)] += np.trace(covariance)
     return np.sqrt(D) * whitening(ridge)
