@@ -43,11 +43,11 @@ def _grid(
     runs: Sequence[Run], grid: Sequence[float], place: dict[str, Any], order_seeds: Sequence[int]
 ) -> dict[str, np.ndarray]:
     """Return what each pair of weights of the fusion answered."""
-    answers = [grid_answers(run.predictions, grid) for run in runs]
+    answers = [grid_answers(run.fronts, grid) for run in runs]
     known = [run.validated for run in runs if run.validated is not None]
     # one stream with the validation images may serve all orders
     known = known if len({id(run) for run in known}) > 1 else known[:1]
-    validated = [(grid_answers(run.predictions, grid), run.labels) for run in known]
+    validated = [(grid_answers(run.fronts, grid), run.labels) for run in known]
     return keep_grid(place, answers, runs[0].labels, order_seeds, validated)
 
 
