@@ -139,8 +139,94 @@ def test_panels_with_different_categories_name_their_own() -> None:
     assert names == [["1", "5.5"], ["16"]]
 
 
+def several() -> pd.DataFrame:
+    """Return rows of two data sets in two settings, of which one lacks a number of shots."""
+    parts = [summary("a", "b").assign(setting=name) for name in ("zero_shot", "few_shot")]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[(rows["setting"] == "few_shot") | (rows["shots"] < 16)]
+
+
+def test_settings_stand_across_and_data_sets_down() -> None:
+    plot = figures.dots(several(), "shots", caption="c", panels=["dataset", "setting"])
+    places = {
+        axes.get_title(loc="left"): (
+            axes.get_subplotspec().rowspan.start,
+            axes.get_subplotspec().colspan.start,
+        )
+        for axes in plot.axes
+    }
+    assert places == {
+        "a, zero-shot": (0, 0),
+        "a, few-shot": (0, 1),
+        "b, zero-shot": (1, 0),
+        "b, few-shot": (1, 1),
+    }
+    FigureCanvasAgg(plot).draw()
+    named = [
+        bool([t for t in a.get_yticklabels() if t.get_text() and t.get_visible()])
+        for a in plot.axes
+    ]
+    assert named == [True, False, True, False]
+
+
+def test_lines_keep_their_place_and_lone_points_stand_beside_each_other() -> None:
+    rows = summary()
+    alone = rows[(rows["shots"] == 1) | (rows["component"] != "text")]
+    plot = figures.lines(alone, "shots", caption="c", scale="ordinal")
+    at = {line.get_label(): list(line.get_xdata()) for line in plot.axes[0].get_lines()}
+    assert at["dynamic"] == at["fused, oracle"] == [0, 1, 2]
+    assert 0 < abs(at["text"][0]) < 0.2
+
+
+def test_series_that_coincide_are_one_line_with_both_names() -> None:
+    rows = summary()
+    own = rows[rows["component"] == "dynamic"]
+    twin = own.assign(component="static", mean=own["mean"] + 0.01)
+    plot = figures.lines(pd.concat([own, twin]), "shots", caption="c")
+    labels = [line.get_label() for line in plot.axes[0].get_lines()]
+    assert labels == ["dynamic = static"]
+    apart = figures.lines(
+        pd.concat([own, twin.assign(mean=own["mean"] + 0.1)]), "shots", caption="c"
+    )
+    assert len(apart.axes[0].get_lines()) == 2
+
+
+def test_near_a_hundred_percent_is_drawn_further_apart() -> None:
+    rows = summary().assign(
+        mean=lambda f: 50 + 49 * f.index / f.index.max(), low=np.nan, high=np.nan
+    )
+    plot = figures.lines(rows, "shots", caption="c", odds=True)
+    FigureCanvasAgg(plot).draw()
+    axes = plot.axes[0]
+    places = [axes.transData.transform((0, y))[1] for y in (60, 70, 90, 98)]
+    assert places[3] - places[2] > places[1] - places[0]
+    low, high = axes.get_ylim()
+    assert low < rows["mean"].min()
+    assert high > rows["mean"].max()
+
+
+def test_the_alternative_text_says_which_series_is_highest() -> None:
+    alt = figures.lines(summary(), "shots", caption="c").alt
+    assert "from the highest: fused, oracle 8" in alt
+    assert alt.endswith("and text 70.0.")
+
+
+def test_points_are_named_beside_them() -> None:
+    rows = summary().query("shots == 4").assign(cost=lambda f: 10.0 ** (1 + f.index % 3))
+    plot = figures.scatter(
+        rows, "cost", "mean", caption="c", series=["component", "weights"], named=True, log_x=True
+    )
+    FigureCanvasAgg(plot).draw()
+    names = [text.get_text() for text in plot.axes[0].texts]
+    assert sorted(names) == sorted(
+        ["text", "dynamic", "static", "fused, fixed", "fused, validation", "fused, oracle"]
+    )
+    boxes = sorted((Text.get_window_extent(t) for t in plot.axes[0].texts), key=lambda box: box.y0)
+    assert all(b.y0 >= a.y1 - 2 for a, b in pairwise(boxes))
+
+
 def test_labels_at_the_ends_of_lines_do_not_cover_each_other() -> None:
-    rows = summary().assign(mean=lambda f: 70 + 0.01 * f.index, low=np.nan, high=np.nan)
+    rows = summary().assign(mean=lambda f: 70 + 0.06 * f.index, low=np.nan, high=np.nan)
     plot = figures.lines(rows, "shots", caption="c")
     FigureCanvasAgg(plot).draw()
     boxes = [Text.get_window_extent(text) for text in plot.axes[0].texts]

@@ -146,10 +146,9 @@ def test_numbers_in_tables_agree_with_the_csv(folder: Path, summary: Summary) ->
 def test_the_page_shows_every_cell_of_the_tables_and_numbers(
     summary: Summary, outline: Outline
 ) -> None:
-    first, *others = summary.figures
-    drawn = [drawing.data for drawing in others if drawing.data is not None]
-    assert first.data is not None
-    expected = [first.data, summary.tables[0], *drawn, *summary.tables[1:]]
+    drawn = [drawing.data for drawing in summary.figures if drawing.data is not None]
+    assert [bool(d.data) for d in summary.figures if d.table] == [False]
+    expected = [summary.tables[0], *drawn, *summary.tables[1:]]
     assert len(outline.tables) == len(expected)
     for rows, table in zip(outline.tables, expected, strict=True):
         shown = [text for row in rows[1:] for text in row[1:] if text]
@@ -164,13 +163,25 @@ def test_the_page_shows_every_cell_of_the_tables_and_numbers(
 
 
 def test_numbers_behind_a_figure_are_those_of_the_rows(summary: Summary) -> None:
-    drawing = next(d for d in summary.figures if d.name == "shots")
+    drawing = next(d for d in summary.figures if d.name == "components")
     assert drawing.data is not None
     rows = report_example.rows()
     keys = ["shots", "component", "weights"]
     plain = rows.groupby(keys, sort=False)["value"].mean()
     mean = [c.key for c in drawing.data.columns].index("mean")
     assert [row[mean].value for row in drawing.data.rows] == pytest.approx(plain.round(6).tolist())
+
+
+def test_what_the_pointer_finds_is_in_the_csv(folder: Path, summary: Summary) -> None:
+    drawing = next(d for d in summary.figures if d.name == "shots")
+    assert drawing.points
+    rows = read_rows(folder / "studies/example/main.csv")
+    measured = {f"{row.mean:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in rows.itertuples()}
+    for x, y, text in drawing.points:
+        assert 0 <= x <= 1000
+        assert 0 <= y <= 1000
+        assert text.partition(": ")[2] in measured | {text.partition(": ")[2].partition(" [")[0]}
+    assert len({text for _, _, text in drawing.points}) == len(rows)
 
 
 def test_equal_input_gives_equal_bytes(folder: Path, summary: Summary) -> None:
@@ -330,6 +341,21 @@ def test_links_lead_to_what_is_seen_and_mark_their_section(tab) -> None:
     marked = "document.querySelector('nav [aria-current]')?.getAttribute('href')"
     tab.wait(f"{marked} === '#study-example'")
     tab.run("document.activeElement.blur()")
+
+
+@pytest.mark.chromium
+def test_the_pointer_near_a_point_is_told_its_value(tab) -> None:
+    image = "document.querySelector('#study-example-figure-shots img')"
+    tab.run(f"{image}.scrollIntoView()")
+    tab.run(
+        f"(i => {{ const [x, y] = JSON.parse(i.dataset.points)[0], b = i.getBoundingClientRect();"
+        "i.dispatchEvent(new PointerEvent('pointermove', {clientX: b.left + x * b.width / 1000,"
+        f"clientY: b.top + y * b.height / 1000}})) }})({image})"
+    )
+    told = tab.run("document.querySelector('.tip:not([hidden])').textContent")
+    assert told in tab.run(f"JSON.parse({image}.dataset.points).map(p => p[2])")
+    tab.run(f"{image}.dispatchEvent(new PointerEvent('pointerleave'))")
+    assert tab.run("document.querySelector('.tip').hidden")
 
 
 @pytest.mark.chromium

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from pathlib import Path
 
 import matplotlib
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 
 from dmn.errors import OutputError
 from dmn.report.drawing import style
@@ -94,3 +96,33 @@ def test_keys_are_shown_as_words() -> None:
 def test_many_unknown_methods_all_look_different() -> None:
     drawn = style.marks([(f"method {i}",) for i in range(30)])
     assert len({(how.color, how.marker, how.line) for how in drawn}) == 30
+
+
+def turned(color: str) -> str:
+    """Return a colour as the dark page shows it: CSS invert(1) hue-rotate(180deg), in sRGB."""
+    red, green, blue = (1 - part for part in to_rgb(color))
+    weights = 0.213, 0.715, 0.072
+    twice = 2 * sum(w * part for w, part in zip(weights, (red, green, blue), strict=True))
+    return to_hex([min(max(twice - part, 0.0), 1.0) for part in (red, green, blue)])
+
+
+def test_every_series_is_seen_on_paper_and_on_the_dark_page() -> None:
+    known = [style.mark(name) for name in style.MARKS]
+    oracles = [style.mark(name, "oracle") for name in style.MARKS]
+    others = style.marks([(f"method {i}",) for i in range(8)])
+    scales = [how for n in range(1, 12) for how in style.ordered_marks(range(n))]
+    for how in [*known, *oracles, *others, *scales]:
+        assert style.contrast(how.color) >= 3, how
+        assert style.contrast(turned(how.color), "black") >= 3, how
+
+
+def test_contrast_is_that_of_the_guidelines() -> None:
+    assert style.contrast("#777777") == pytest.approx(4.48, abs=0.005)
+    assert style.contrast("#ffffff", "#0000ff") == pytest.approx(8.59, abs=0.005)
+
+
+def test_a_drawing_has_no_longer_numbers_than_are_seen(tmp_path: Path) -> None:
+    text = (style.save(drawing(), tmp_path / "figure")[0]).read_text(encoding="utf-8")
+    numbers = re.sub(r"scale\([^)]*\)|<style.*?</style>", "", text, flags=re.DOTALL)
+    assert not re.search(r"[ \"(,]-?\d+\.\d{3,}[ \"),]", numbers)
+    assert "scale(0.01" in text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -142,6 +143,10 @@ def _files(own: Table | Drawing) -> dict[str, str]:
     return {"CSV": own.file, "TeX": f"{stem}.tex", "Markdown": f"{stem}.md"} if own.file else {}
 
 
+def _compact(points: Sequence[tuple[int, int, str]]) -> str:
+    return json.dumps(points, ensure_ascii=False, separators=(",", ":"))
+
+
 def _place(finding: str) -> dict[str, str]:
     """Return the data set and backbone that a finding is of, nothing where it is of several."""
     found = PLACED.match(finding)
@@ -164,6 +169,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["grid"] = grid
     environment.filters["files"] = _files
+    environment.filters["compact"] = _compact
     environment.filters["place"] = _place
     environment.globals["shown"] = SHOWN
     environment.globals["lines"] = LINES

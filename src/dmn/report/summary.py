@@ -40,7 +40,10 @@ class Table(Strict):
 
 
 class Drawing(Strict):
-    """A figure: files below reports/ by kind, their hashes, and the numbers that were drawn."""
+    """A figure: files below reports/ by kind, their hashes, and the numbers that were drawn.
+
+    points: what is said near (x, y), in thousandths of width and height from the top left.
+    """
 
     name: str
     caption: str
@@ -49,6 +52,7 @@ class Drawing(Strict):
     sha256: dict[str, str]
     table: str | None = None
     data: Table | None = None
+    points: list[tuple[int, int, str]] = Field(default_factory=list)
 
 
 class Rows(Strict):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 LISTED = 6  # names in a list, at most
 MOST_DIGITS = 3  # of a number that would be zero with fewer
+COINCIDE = 0.05  # points: what is nowhere farther apart is drawn as one
 EQUAL = 1e-9  # points: a tie, whatever the last bits are
 EFFECT = {
     "gain": "helps",

@@ -16,8 +16,9 @@ from dmn.evaluation.contract import Report, StudyOptions
 from dmn.report import tables
 from dmn.report.drawing import style
 from dmn.report.drawing.panels import nothing
+from dmn.report.drawing.style import Plot
 from dmn.report.summary import Drawing, Rows, Summary, Table
-from dmn.report.words import words
+from dmn.report.words import counted, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,15 +91,17 @@ def _write_figure(figure: Figure | None, stem: Path) -> Drawing:
     files = style.save(figure, stem)
     by_kind = {path.suffix.lstrip("."): path for path in files}
     caption = getattr(figure, "caption", "") or words(stem.name).capitalize()
-    data = getattr(figure, "data", None)
+    data, table = getattr(figure, "data", None), getattr(figure, "table", None)
     return Drawing(
         name=stem.name,
         caption=caption,
         alt=getattr(figure, "alt", "") or caption,
         files={kind: _below(path) for kind, path in by_kind.items()},
         sha256={kind: sha256(path) for kind, path in by_kind.items()},
-        table=getattr(figure, "table", None),
-        data=None if data is None else _numbers(data, stem.name),
+        table=table,
+        # numbers that stand in a table are not said again
+        data=None if data is None or table is not None else _numbers(data, stem.name),
+        points=figure.points() if isinstance(figure, Plot) else [],
     )
 
 
@@ -110,5 +113,5 @@ def _numbers(data: pd.DataFrame, name: str) -> Table:
     table = tables.printed(tables.describe(kept, "Numbers drawn"), name)
     if step == 1:
         return table
-    note = f"Every {step}th of {len(data)} rows. {table.note}".strip()
+    note = f"{counted(len(kept), 'rows')} of {len(data)}, evenly spaced. {table.note}".strip()
     return table.model_copy(update={"note": note})

@@ -16,7 +16,7 @@ from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, leader, only
 from dmn.report.tables import describe
-from dmn.report.words import cell_words, leading, said, tally, verdict, where, words
+from dmn.report.words import COINCIDE, cell_words, leading, said, tally, verdict, where, words
 
 if TYPE_CHECKING:
     from dmn.evaluation.run import Run
@@ -118,11 +118,11 @@ def report(
     by_stream = gains(shown, [*CELL, "length", "seen"], [("dynamic", "none")])
     drawn = {
         "accuracy_against_length": drawing.lines(
-            zero if len(zero) else table,
+            _changing(zero if len(zero) else table),
             "length",
             series=["entry_rule"],
             caption="Accuracy of the dynamic memory alone against its length, by the rule that "
-            "says which images enter.",
+            "says which images enter. Lengths that change nothing any more are one.",
             x_label="slots a class",
             scale="ordinal",
             table="length",
@@ -170,6 +170,23 @@ def _number(value: Any) -> int | str:
 
 def _rank(value: Any) -> float:
     return np.inf if value == UNLIMITED else float(value)
+
+
+def _changing(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows up to the length after which no mean changes, which says `or more`."""
+    wide = table.pivot(index=[*CELL, "entry_rule"], columns="length", values="mean")
+    lengths = sorted(wide.columns, key=_rank)
+    end = len(lengths)
+    while end > 1:
+        later = wide[lengths[end - 2 :]]
+        if (later.max(axis=1) - later.min(axis=1)).max() > COINCIDE:
+            break
+        end -= 1
+    if end == len(lengths):
+        return table
+    kept = table[table["length"].isin(lengths[:end])]
+    last = [f"{n} or more" if n == lengths[end - 1] else n for n in kept["length"]]
+    return kept.assign(length=last)
 
 
 def _findings(dynamic: pd.DataFrame, rules: pd.DataFrame, least: float) -> list[str]:

@@ -145,12 +145,17 @@ def _against_shots(table: pd.DataFrame) -> Figure:
         for part in panels
         if not part.empty
     ]
+    whole = pd.concat(drawn or [start], ignore_index=True)
+    if (whole["weights"] == "validation").any():
+        whole = whole[~whole["weights"].isin(["fixed", "label_free"])]
     return drawing.lines(
-        in_order(pd.concat(drawn or [start], ignore_index=True), []),
+        in_order(whole, []),
         "shots",
-        caption="Accuracy against shots per class. 0 shots is the zero-shot setting.",
+        caption="Accuracy against shots per class, drawn further apart near 100%. 0 shots is the "
+        "zero-shot setting. Fixed and label-free weights are in the table.",
         panels=[*PLACE, "setting"],
         x_label="shots per class",
+        odds=True,
         table="main",
     )
 

@@ -227,6 +227,7 @@ def report(
             "where a method has any.",
             panels=[*PLACE, "setting"],
             x_label="shots per class",
+            odds=True,
             table="peers",
         ),
         "average_ranks": critical_difference(
@@ -245,6 +246,8 @@ def report(
             "with the most shots. DMN and no other needs several encodings of an image.",
             x_label="multiply-adds an image, without the encoder",
             log_x=True,
+            odds=True,
+            named=True,
             table="cost",
         ),
     }

@@ -202,13 +202,28 @@ def report(
 
 
 def _grid(plain: pd.DataFrame) -> Figure:
-    return drawing.dots(
-        plain[plain["weights"] != "fixed"],
+    shown = plain[plain["weights"] != "fixed"]
+    levels = shown.groupby([*PLACE, "parameter"], sort=False)["level"].transform("nunique")
+    shown = shown[levels > 1]
+    return drawing.lines(
+        shown.assign(level=[_number(level) for level in shown["level"]]),
         "level",
-        caption="Accuracy with one setting changed at a time, all else as configured.",
+        caption="Accuracy with one setting changed at a time, all else as configured; drawn "
+        "further apart near 100%.",
         panels=[*PLACE, "parameter"],
+        x_label="value of the setting",
+        scale="ordinal",
+        odds=True,
         table="sensitivity",
     )
+
+
+def _number(level: str) -> float | int | str:
+    try:
+        number = float(level)
+    except ValueError:
+        return level
+    return int(number) if number.is_integer() else number
 
 
 def _findings(rows: pd.DataFrame, least: float) -> list[str]:

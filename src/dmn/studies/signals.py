@@ -177,15 +177,15 @@ def report(
     table = beside[[*UNIT, *known, *gain.columns[len(UNIT) :]]]
     related, found = correlations(table, SIGNALS, DIAGNOSTICS), predicted(table, SIGNALS)
     drawn = {
-        "gain_against_images": drawing.scatter(
+        "gain_against_images": drawing.lines(
             table,
             "images_a_class",
-            "mean",
             series=["stream"],
             caption="Gain of the dynamic memory over text alone against the images a class that "
             "the stream has shown.",
             x_label="images a class",
             y_label="gain over text alone (points)",
+            scale="linear",
             reference=0.0,
             table="signals",
         ),

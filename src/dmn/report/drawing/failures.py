@@ -11,6 +11,7 @@ import pandas as pd
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
 from dmn.report.drawing.fonts import shown_or_index
+from dmn.report.words import COINCIDE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,11 +46,12 @@ def failure_figures(
     ]
     return {
         "purity_along_stream": drawing.lines(
-            purity,
+            _differing(purity),
             "seen",
             series=["metric"],
             caption="Purity: share of filled slots whose image is of the slot's class; beside it "
-            "the share of right pseudo-labels so far, which an unlimited memory would hold.",
+            "the share of right pseudo-labels so far, which an unlimited memory would hold. "
+            "Settings that agree are drawn once.",
             panels=panels,
             x_label="test images seen",
             y_label="share (%)",
@@ -81,6 +83,19 @@ def failure_figures(
         ),
         "turned_samples": _gallery(samples, called),
     }
+
+
+def _differing(purity: pd.DataFrame) -> pd.DataFrame:
+    """Return the first setting of each place, and the others where their means differ from it."""
+    parts: list[pd.DataFrame] = []
+    for _, place in purity.groupby(PLACE, sort=False):
+        first: np.ndarray | None = None
+        for _, own in place.groupby("setting", sort=False):
+            means = own["mean"].to_numpy(dtype=float)
+            if first is None or len(means) != len(first) or np.abs(means - first).max() > COINCIDE:
+                parts.append(own)
+            first = means if first is None else first
+    return pd.concat(parts) if parts else purity
 
 
 def _called(rows: pd.DataFrame) -> dict[str, dict[str, str]]:

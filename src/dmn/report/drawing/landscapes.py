@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dmn.report.drawing.labels import legend_above
-from dmn.report.drawing.panels import axis_labels, combinations, finish, grid, nothing
+from dmn.report.drawing.panels import (
+    Panel,
+    across,
+    axis_labels,
+    combinations,
+    finish,
+    grid,
+    nothing,
+)
 from dmn.report.drawing.style import Mark, Plot, in_order, marks
 from dmn.report.words import counted, in_figure
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+MOST_BESIDE = 4  # panels; more are smaller
 DEEPEST = 10.0  # points below the best that are told apart
 
 
@@ -35,19 +42,23 @@ def landscape(
         return nothing(caption)
     names = in_order(combinations(chosen, ["component", "weights"]))
     drawn = marks(names)
-    plot, axes = grid(len(grids), None, 2.0)
+    places = _placed(panels, list(grids))
+    plot, axes = grid(places, None, 1.45 if across(places) > MOST_BESIDE else 2.0, sharey="row")
     image: Any = None
-    for axis, (key, (weights, accuracy)) in zip(axes, grids.items(), strict=True):
+    several = across(places) > MOST_BESIDE
+    for axis, panel, (key, (weights, accuracy)) in zip(axes, places, grids.items(), strict=True):
         below = accuracy - accuracy.max()
         image = axis.imshow(
             below, cmap="cividis", vmin=-DEEPEST, vmax=0, aspect="auto", origin="lower"
         )
-        _ticks(axis, weights, accuracy.shape[1])
+        _ticks(axis, weights, accuracy.shape[1], 2 if several else 4)
         own = chosen[(chosen[list(panels)] == list(key)).all(axis=1)]
         _mark(axis, own, names, drawn, weights, accuracy.shape[1] > 1)
-        axis.set_title(_title(panels, key))
+        axis.set_title(panel.title, fontsize=6 if several else None)
         axis.grid(visible=False)
-    bar = plot.colorbar(image, ax=list(axes), shrink=0.9, pad=0.02, extend="min")
+    bar = plot.colorbar(
+        image, ax=list(axes), shrink=0.9, pad=0.02, aspect=25 * (1 + places[-1].row), extend="min"
+    )
     bar.outline.set_visible(False)
     bar.set_label("below the best (points)")
     axis_labels(plot, axes, "static weight", "dynamic weight")
@@ -75,8 +86,8 @@ def _mark(
         axis.plot(x + shift, _places(point["dynamic"], weights), label=how.label, **options)
 
 
-def _ticks(axis: Any, weights: np.ndarray, columns: int) -> None:
-    every = max(1, len(weights) // 4)
+def _ticks(axis: Any, weights: np.ndarray, columns: int, named: int) -> None:
+    every = max(1, len(weights) // named)
     names = [f"{weight:g}" for weight in weights]
     axis.set_yticks(range(0, len(weights), every), names[::every])
     if columns > 1:
@@ -90,7 +101,25 @@ def _places(values: pd.Series, weights: np.ndarray) -> np.ndarray:
     return np.interp(values.to_numpy(dtype=float), weights, np.arange(len(weights)))
 
 
-def _title(panels: Sequence[str], key: Sequence[Any]) -> str:
-    cell = dict(zip(panels, key, strict=True))
-    shots = f", {counted(cell['shots'], 'shots')}" if cell.get("shots") else ""
-    return in_figure(cell["setting"]) + shots
+def _placed(panels: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[Panel]:
+    """Return settings and shots across, a row for each data set and backbone."""
+    cells = [dict(zip(panels, key, strict=True)) for key in keys]
+    cells_across = [(cell["setting"], cell["shots"]) for cell in cells]
+    settings = list(dict.fromkeys(setting for setting, _ in cells_across))
+    columns = sorted(
+        dict.fromkeys(cells_across), key=lambda cell: (settings.index(cell[0]), cell[1])
+    )
+    downs = [
+        tuple(cell[key] for key in panels if key not in ("setting", "shots")) for cell in cells
+    ]
+    rows = list(dict.fromkeys(downs))
+    found = []
+    for cell, down in zip(cells_across, downs, strict=True):
+        setting, shots = cell
+        name = in_figure(setting) + (f"\n{counted(shots, 'shots')}" if shots else "\n")
+        place = f"{in_figure(down[-1])}\n" if len(rows) > 1 else ""
+        empty = pd.DataFrame()
+        found.append(Panel(place + name, empty, rows.index(down), columns.index(cell)))
+    if len(rows) == 1:
+        found = [p._replace(row=p.column // 4, column=p.column % 4) for p in found]
+    return found

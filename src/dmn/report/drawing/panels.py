@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from dmn.errors import ArtifactError
 from dmn.report.drawing.style import COLUMN, PAGE, Plot, new_figure
-from dmn.report.words import in_figure, uncertainty
+from dmn.report.words import in_figure, listed, uncertainty, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PANEL_COLUMNS = 3
+MOST_ACROSS = 4  # values of the last key that stand beside each other
 # the columns that tell lines and panels apart where a figure does not say which
 SERIES = ("component", "weights")
 PANELS = ("dataset", "backbone")
@@ -40,15 +41,40 @@ def nothing(caption: str, reason: str = "Not measured with this configuration.")
     return plot
 
 
-def split_panels(rows: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
-    """Return title and rows of each panel; keys with one value are not said."""
+class Panel(NamedTuple):
+    """One of several small pictures: its title, its rows, and where it stands."""
+
+    title: str
+    rows: pd.DataFrame
+    row: int
+    column: int
+
+
+def split_panels(rows: pd.DataFrame, keys: Sequence[str]) -> list[Panel]:
+    """Return the panels of a figure; keys with one value are not said.
+
+    Of several keys the last one goes across, where it has few values, so that the panels of a
+    column can be compared.
+    """
     keys = [key for key in keys if key in rows and rows[key].nunique() > 1]
-    if not keys:
-        return [("", rows)]
-    return [
-        (", ".join(in_figure(n) for n in name), select(rows, keys, name))
-        for name in combinations(rows, keys)
-    ]
+    names = combinations(rows, keys)
+    last = list(dict.fromkeys(name[-1:] for name in names))
+    if len(keys) > 1 and len(last) <= MOST_ACROSS:
+        down = list(dict.fromkeys(name[:-1] for name in names))
+        places = [(down.index(name[:-1]), last.index(name[-1:])) for name in names]
+    else:
+        columns = panel_columns(len(names))
+        places = [divmod(place, columns) for place in range(len(names))]
+    # narrow panels have their title in lines
+    between = "\n" if 1 + max(column for _, column in places) > MAX_PANEL_COLUMNS else ", "
+    titles = [between.join(in_figure(n) for n in name) for name in names]
+    parts = [select(rows, keys, name) for name in names]
+    return [Panel(t, part, *at) for t, part, at in zip(titles, parts, places, strict=True)]
+
+
+def across(panels: Sequence[Panel]) -> int:
+    """Return how many columns the panels stand in."""
+    return 1 + max(panel.column for panel in panels)
 
 
 def combinations(rows: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -85,16 +111,25 @@ def panel_columns(count: int) -> int:
     return 2 if count in (2, 4) else min(count, MAX_PANEL_COLUMNS)
 
 
-def grid(count: int, width: float | None, height: float, **options: Any) -> tuple[Plot, list[Any]]:
-    """Return a figure of `count` panels, each row `height` inches high, and their axes."""
-    columns = panel_columns(count)
-    rows = -(-count // columns)
-    width = width or (COLUMN if count == 1 else PAGE)
-    plot, axes = new_figure(width, height * rows if rows > 1 else height, rows, columns, **options)
-    flat = list(axes.flat)
-    for spare in flat[count:]:
+def grid(
+    panels: Sequence[Panel], width: float | None, height: float, **options: Any
+) -> tuple[Plot, list[Any]]:
+    """Return a figure of panels, each row `height` inches high, and their axes."""
+    columns, rows = across(panels), 1 + max(panel.row for panel in panels)
+    width = width or (COLUMN if len(panels) == 1 else PAGE)
+    plot, axes = new_figure(width, height * rows, rows, columns, **options)
+    found = [axes[panel.row, panel.column] for panel in panels]
+    for spare in set(axes.flat) - set(found):
         spare.remove()
-    return plot, flat[:count]
+    for panel, axis in zip(panels, found, strict=True):
+        # the outermost of what there is names its ticks
+        below = [p for p in panels if p.column == panel.column and p.row > panel.row]
+        beside = [p for p in panels if p.row == panel.row and p.column < panel.column]
+        if not below:
+            axis.tick_params(labelbottom=True)
+        if not beside:
+            axis.tick_params(labelleft=True)
+    return plot, found
 
 
 def axis_labels(plot: Plot, axes: list[Any], x_label: str, y_label: str) -> None:
@@ -116,8 +151,9 @@ def finish(
     measure: str,
     table: str | None,
     intervals: str = "95% intervals",
+    series: Sequence[str] = (),
 ) -> Plot:
-    """Attach caption, numbers and table; the alternative text says the range of the means.
+    """Attach caption, numbers and table; the alternative text says the range and what is highest.
 
     The caption says over what the intervals are; `intervals` is what it calls them.
     """
@@ -141,5 +177,22 @@ def finish(
     plot.caption = f"{caption} {intervals} {varied}." if varied else caption
     plot.table = table
     means = rows[next(c for c in ("mean", "accuracy", *wanted[::-1]) if c in rows)].astype(float)
-    plot.alt = f"{caption} {measure}: from {means.min():.1f} to {means.max():.1f}."
+    plot.alt = f"{caption} {measure}: from {_short(means.min())} to {_short(means.max())}."
+    if series and "mean" in rows and rows[list(series)].drop_duplicates().shape[0] > 1:
+        by_series = rows.groupby(list(series), sort=False)["mean"].mean()
+        named = [
+            f"{_joined(name)} {_short(mean)}"
+            for name, mean in by_series.sort_values(kind="stable")[::-1].items()
+        ]
+        plot.alt += f" In the mean of what is drawn, from the highest: {listed(named)}."
     return plot
+
+
+def _joined(name: Any) -> str:
+    parts = name if isinstance(name, tuple) else (name,)
+    return ", ".join(words(part) for part in parts if str(part) != "none") or "none"
+
+
+def _short(value: float) -> str:
+    text = f"{value:.1f}"
+    return text if float(text) else "0.0"

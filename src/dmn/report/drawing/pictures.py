@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.errors import ArtifactError
+from dmn.report.drawing.labels import legend_above
+from dmn.report.drawing.marking import hint_at
 from dmn.report.drawing.panels import (
     ACCURACY,
     PANELS,
     SERIES,
+    across,
     axis_labels,
     combinations,
     finish,
     grid,
     need,
     nothing,
-    panel_columns,
     select,
     split_panels,
     word_ticks,
@@ -28,6 +30,9 @@ from dmn.report.words import in_figure, words
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_BESIDE = 5  # columns of a heat map that has others beside it
+LEAST_SHARE = 0.01  # of the answers in a bin
 
 
 def heatmap(
@@ -43,24 +48,34 @@ def heatmap(
     value_label: str = ACCURACY,
     diverging: bool = False,
     decimals: int = 1,
+    order: Sequence[Any] = (),
     width: float | None = None,
     table: str | None = None,
 ) -> Plot:
-    """Draw a value over two keys as shaded cells with their numbers; diverging centres on zero."""
+    """Draw a value over two keys as shaded cells with their numbers; diverging centres on zero.
+
+    order: of the values of both keys; those that it lacks come last, in the order of the rows.
+    """
     need(rows, [row, column, value], "heatmap")
     if rows.empty:
         return nothing(caption)
     groups = split_panels(rows, panels)
     ys, xs = (list(dict.fromkeys(rows[key].tolist())) for key in (row, column))
+    rank = {value: place for place, value in enumerate(order)}
+    for values in (ys, xs):
+        values.sort(key=lambda value: rank.get(value, len(rank)))
     height = 1.1 + 0.2 * len(ys)
-    plot, axes = grid(len(groups), width, height, sharex=True, sharey=True)
+    if len(groups) > 1 and len(xs) > MOST_BESIDE:
+        groups = [panel._replace(row=place, column=0) for place, panel in enumerate(groups)]
+    plot, axes = grid(groups, width, height, sharex=True, sharey=True)
     numbers = rows[value].to_numpy(dtype=float)
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     if diverging:
         high = max(abs(low), abs(high), 1e-9)
         low = -high
     image: Any = None
-    for axis, (title, part) in zip(axes, groups, strict=True):
+    for axis, panel in zip(axes, groups, strict=True):
+        part = panel.rows
         cells = np.full((len(ys), len(xs)), np.nan)
         for y, x, number in zip(part[row], part[column], part[value], strict=True):
             cells[ys.index(y), xs.index(x)] = number
@@ -68,11 +83,11 @@ def heatmap(
             cells, cmap="PuOr_r" if diverging else "cividis", vmin=low, vmax=high, aspect="auto"
         )
         _numbers(axis, image, cells, decimals)
-        word_ticks(axis, xs, plot.get_figwidth() / panel_columns(len(groups)) - 1.2)
+        word_ticks(axis, xs, plot.get_figwidth() / across(groups) - 1.2)
         axis.set_yticks(range(len(ys)), [in_figure(y) for y in ys])
         axis.grid(visible=False)
-        axis.set_title(title)
-    bar = plot.colorbar(image, ax=list(axes), shrink=0.9, pad=0.02)
+        axis.set_title(panel.title)
+    bar = plot.colorbar(image, ax=list(axes), shrink=0.9, pad=0.02, aspect=25)
     bar.outline.set_visible(False)
     bar.set_label(value_label)
     axis_labels(plot, axes, column_label or words(column), row_label or words(row))
@@ -88,42 +103,38 @@ def reliability(
     panels: Sequence[str] = (),
     table: str | None = None,
 ) -> Plot:
-    """Draw accuracy against confidence in bins, one panel a series; marks grow with their share.
+    """Draw accuracy against confidence in bins, one line a series; marks grow with their share.
 
     rows: confidence and accuracy in percent, share (of the samples) between 0 and 1.
     """
     need(rows, ["confidence", "accuracy", "share", *series], "reliability")
     if rows.empty:
         return nothing(caption)
-    keys = [*panels, *series]
-    names = combinations(rows, keys)
-    methods = list(dict.fromkeys(name[len(panels) :] for name in names))
-    by_method = dict(zip(methods, marks(methods), strict=True))
-    columns = panel_columns(len(names))
-    width = 0.5 + 1.95 * columns
-    plot, axes = grid(len(names), width, 2.1, sharex=True, sharey=True)
-    for axis, name in zip(axes, names, strict=True):
-        how = by_method[name[len(panels) :]]
-        own = select(rows, keys, name).sort_values("confidence")
+    shown = rows[rows["share"] >= LEAST_SHARE]
+    names = combinations(rows, series)
+    groups = split_panels(shown, panels)
+    plot, axes = grid(groups, 0.6 + 2.1 * across(groups), 2.1, sharex=True, sharey=True)
+    drawn = marks(names)
+    for axis, panel in zip(axes, groups, strict=True):
         axis.plot([0, 100], [0, 100], color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
-        axis.vlines(own["confidence"], own["confidence"], own["accuracy"], how.color, alpha=0.35)
-        face = "white" if how.hollow else how.color
-        size = 6 + 110 * own["share"]
-        axis.plot(own["confidence"], own["accuracy"], color=how.color, linewidth=0.9)
-        axis.scatter(
-            own["confidence"],
-            own["accuracy"],
-            s=size,
-            c=face,
-            edgecolors=how.color,
-            zorder=3,
-            clip_on=False,
-        )
+        for name, how in zip(names, drawn, strict=True):
+            own = select(panel.rows, series, name).sort_values("confidence")
+            x, y = own["confidence"], own["accuracy"]
+            axis.plot(x, y, color=how.color, linewidth=0.9, linestyle=how.line)
+            face = "white" if how.hollow else how.color
+            size, marker = 5 + 35 * own["share"], how.marker
+            axis.scatter(
+                x, y, s=size, c=face, marker=marker, edgecolors=how.color, zorder=3, clip_on=False
+            )
+            hint_at(plot, axis, x, y, own.assign(mean=y), how.label, x.round(1))
         axis.set(xlim=(-3, 103), ylim=(-3, 103), aspect="equal")
-        place = ", ".join(in_figure(n) for n in name[: len(panels)])
-        axis.set_title(f"{place}\n{how.label}" if place else how.label)
+        axis.set_title(panel.title)
     axis_labels(plot, axes, "confidence (%)", ACCURACY)
-    return finish(plot, rows, keys, caption, ACCURACY, table)
+    legend_above(plot, axes[0], drawn, "dot")
+    least = f"Bins with less than {LEAST_SHARE:.0%} of the answers are left out."
+    return finish(
+        plot, shown, [*panels, *series], f"{caption} {least}", ACCURACY, table, series=series
+    )
 
 
 def gallery(
@@ -161,5 +172,6 @@ def _numbers(axis: Any, image: Any, cells: np.ndarray, decimals: int) -> None:
         red, green, blue, _ = image.cmap(image.norm(number))
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         text = f"{number:.{decimals}f}"
+        text = text if float(text) else text.lstrip("-")
         color = INK if light else "white"
         axis.text(x, y, text, ha="center", va="center", fontsize=6, color=color)

@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
 COLUMN = 3.35
 PAGE = 7.0
+LONG = re.compile(r"-?(?<![\w#.])\d+\.\d{3,}(?![\w.])")
+SCALES = re.compile(r"(scale\([^)]*\)|xlink:href=\"data:[^\"]*\")")
+MOST_HINTS = 400
 KINDS = ("svg", "pdf", "png")
 INK = "#222222"
 FAINT = "#8a8a8a"
+LIGHTEST = 0.42  # of a scale from light to dark, where contrast is enough
+LEAST_CONTRAST = 3.0  # of a series on paper
 PLAIN = "#4a6fa5"
 RC_FILE = Path(__file__).with_name("style.mplstyle")
 # what a file says about itself beside its content: no dates, no machine, no program
@@ -67,6 +72,16 @@ class Mark:
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": INK, "linewidth": 0.4}
 
 
+@dataclass(frozen=True)
+class Hint:
+    """What the page says where the pointer comes near a point of a figure."""
+
+    axis: Any
+    x: float
+    y: float
+    text: str
+
+
 class Plot(Figure):
     """A figure that carries what the page says about it.
 
@@ -79,6 +94,23 @@ class Plot(Figure):
     table: str | None = None
     data: pd.DataFrame | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.hints: list[Hint] = []
+
+    def points(self) -> list[tuple[int, int, str]]:
+        """Return the hints in thousandths of width and height from the top left, once it is drawn.
+
+        Of very many every n-th; what lies outside its axes has none.
+        """
+        found = []
+        for hint in self.hints[:: -(-len(self.hints) // MOST_HINTS) or 1]:
+            x, y = hint.axis.transData.transform((hint.x, hint.y))
+            if hint.axis.bbox.padded(2).contains(x, y):
+                across, up = (self.transFigure.inverted().transform((x, y)) * 1000).round()
+                found.append((int(across), int(1000 - up), hint.text))
+        return found
+
 
 DOTTED = (0, (1, 1.4))
 DASHED = (0, (4, 1.6))
@@ -87,7 +119,7 @@ MARKS = {
     "none": Mark("none", "#5c5c5c", "o", DOTTED),
     "text": Mark("text", "#5c5c5c", "o", DOTTED),
     "dynamic": Mark("dynamic", "#0072b2", "s"),
-    "static": Mark("static", "#d9a300", "^", DASHED),
+    "static": Mark("static", "#a87b00", "^", DASHED),
     "both": Mark("both memories", "#7b3294", "P", DASH_DOT),
     "fused": Mark("fused", "#c44601", "D"),
     "fused fixed": Mark("fused, fixed", "#7b3294", "P", DASH_DOT),
@@ -99,20 +131,20 @@ MARKS = {
     "zero shot clip": Mark("zero-shot CLIP", "#5c5c5c", "o", DOTTED),
     "dmn": Mark("DMN", "#c44601", "D"),
     "dmn centred": Mark("DMN, centred", "#8c2d04", "*"),
-    "tip adapter": Mark("Tip-Adapter", "#33a07c", "v", DASHED),
+    "tip adapter": Mark("Tip-Adapter", "#2a8d6d", "v", DASHED),
     "tip adapter f": Mark("Tip-Adapter-F", "#00634a", "<"),
-    "tda": Mark("TDA", "#56b4e9", "X", DASH_DOT),
-    "nearest class mean": Mark("nearest class mean", "#999933", "p", DOTTED),
+    "tda": Mark("TDA", "#2b8cc4", "X", DASH_DOT),
+    "nearest class mean": Mark("nearest class mean", "#84842a", "p", DOTTED),
     "linear probe": Mark("linear probe", "#882255", "h", DASHED),
 }
 ALIASES = {"clip": "zero shot clip"}
 OTHERS = (
     ("#332288", "o", "-"),
-    ("#44aa99", "s", DASHED),
-    ("#b8860b", "^", DASH_DOT),
+    ("#2f9484", "s", DASHED),
+    ("#a87b00", "^", DASH_DOT),
     ("#aa4499", "D", DOTTED),
     ("#117733", "v", "-"),
-    ("#cc6677", "P", DASHED),
+    ("#c25a6c", "P", DASHED),
     ("#4a6fa5", "X", DASH_DOT),
     ("#6b4c2a", "p", DOTTED),
 )
@@ -147,9 +179,32 @@ def _plain(name: object) -> str:
 def _oracle(name: str) -> Mark:
     base = mark(name if name != "fused" else "fused validation")
     label = f"{'fused' if name == 'fused' else base.label}, oracle"
-    red, green, blue = (1 - 0.55 * (1 - part) for part in to_rgb(base.color))
-    light = to_hex((red, green, blue))
+    light = next(
+        color
+        for share in range(45, -1, -5)
+        if contrast(color := _lighter(base.color, share / 100)) >= LEAST_CONTRAST or not share
+    )
     return Mark(label, light, base.marker, DASHED, hollow=True, hatch="////")
+
+
+def _lighter(color: str, share: float) -> str:
+    red, green, blue = (part + share * (1 - part) for part in to_rgb(color))
+    return to_hex((red, green, blue))
+
+
+def contrast(color: str, ground: str = "white") -> float:
+    """Return the contrast of two colours as WCAG 2 has it, from 1 to 21.
+
+    >>> contrast("black"), contrast("white")
+    (21.0, 1.0)
+    """
+    lights = sorted(_luminance(one) + 0.05 for one in (color, ground))
+    return round(lights[1] / lights[0], 6)
+
+
+def _luminance(color: str) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
 
 
 def marks(names: Sequence[tuple[object, ...]]) -> list[Mark]:
@@ -193,7 +248,11 @@ def ordered_marks(labels: Sequence[object]) -> list[Mark]:
     count = max(len(labels) - 1, 1)
     cycle = "osD^vPX<>ph"
     return [
-        Mark(in_figure(label), to_hex(shades(0.15 + 0.85 * i / count)), cycle[i % len(cycle)])
+        Mark(
+            in_figure(label),
+            to_hex(shades(LIGHTEST + (1 - LIGHTEST) * i / count)),
+            cycle[i % len(cycle)],
+        )
         for i, label in enumerate(labels)
     ]
 
@@ -221,6 +280,16 @@ def new_figure(
     return plot, plot.subplots(rows, columns, squeeze=False, **options)
 
 
+def _shorten(path: Path) -> None:
+    """Round the numbers of a drawing to hundredths of a point; scales stay as they are."""
+    text = path.read_text(encoding="utf-8")
+    parts = SCALES.split(text)
+    parts[::2] = [
+        LONG.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), p) for p in parts[::2]
+    ]
+    path.write_text("".join(parts), encoding="utf-8")
+
+
 def save(figure: Figure, stem: Path | str) -> list[Path]:
     """Write `stem`.svg, .pdf and .png; equal figures give equal bytes. Raises OutputError."""
     apply()
@@ -230,6 +299,8 @@ def save(figure: Figure, stem: Path | str) -> list[Path]:
         path = Path(f"{stem}.{kind}")
         with atomic(path) as temporary:
             figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+            if kind == "svg":
+                _shorten(temporary)
         written.append(path)
         # the layout is found once: the other kinds have the same, and drawing is quicker
         figure.set_layout_engine("none")

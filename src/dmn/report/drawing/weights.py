@@ -15,6 +15,7 @@ from dmn.report.words import cell_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SETTINGS = ("zero_shot", "training_free", "few_shot")
 WIDE = 7.0  # inches: names of cells stand at both sides
 
 
@@ -57,8 +58,10 @@ def _below(rows: pd.DataFrame) -> Figure:
 def _carried(rows: pd.DataFrame) -> Figure:
     """Draw what the best weights of one cell (`source`) lose in another."""
     named = rows.assign(cell=[cell_words(row) for row in rows.to_dict("records")])
+    ranked = named.assign(rank=named["setting"].map(SETTINGS.index)).sort_values(["rank", "shots"])
+    order = list(dict.fromkeys(ranked["cell"]))
     return drawing.heatmap(
-        named.sort_values("shots", kind="stable"),
+        named,
         "cell",
         "source",
         caption="What weights that are best in one cell (column) lose in another (row), against "
@@ -67,6 +70,7 @@ def _carried(rows: pd.DataFrame) -> Figure:
         row_label="used in",
         column_label="best in",
         value_label="against the oracle (points)",
+        order=order,
         width=WIDE,
         table="transfer",
     )
