@@ -14,7 +14,7 @@ from dmn.evaluation.contract import Cell, Part, StudyData
 from dmn.peers.bench import Bench
 from dmn.peers.kept import MOST, keep, read_kept, thinned
 from dmn.report.comparisons import only
-from dmn.report.selection import optimism, with_transfers
+from dmn.report.peers.selection import optimism, with_transfers
 from dmn.studies import peers
 from synthetic import study_data
 

@@ -61,6 +61,7 @@ COMMANDS = {
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "compare": Command("where two runs differ first", "dmn.audit.comparison"),
+    "published": Command("published numbers of other methods", "dmn.report.peers.published"),
     "config": Command("check a configuration, write it out whole", "dmn.pipeline.asked"),
     "bench": Command("measure this machine's speed, and the intervals", commands=BENCHMARKS),
     "stage": Command("one stage of the workflow, as its rules call it", commands=STAGES),

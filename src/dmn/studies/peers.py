@@ -33,7 +33,8 @@ from dmn.report.across import (
     with_most_shots_anywhere,
 )
 from dmn.report.comparisons import CELL, PLACE, differences
-from dmn.report.selection import (
+from dmn.report.peers.published import beside_the_published, chosen_table
+from dmn.report.peers.selection import (
     optimism,
     selection_figure,
     selection_tables,
@@ -53,7 +54,7 @@ CHOICES: tuple[Literal["released", "validation"], ...] = ("released", "validatio
 READS = EXPERIMENT
 TABLES = (
     *("peers", "against_dmn", "across_data_sets", "average_ranks", "cost"),
-    *("selection", "optimism", "optimism_across"),
+    *("selection", "optimism", "optimism_across", "literature", "published"),
 )
 FIGURES = ("peers", "average_ranks", "accuracy_against_cost", "selection")
 
@@ -217,6 +218,8 @@ def report(
             decimals=0,
         ),
         **selection_tables(audited, gaps, least),
+        "literature": chosen_table(),
+        "published": beside_the_published(accuracy),
     }
     drawings = {
         "peers": drawing.lines(
