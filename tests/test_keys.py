@@ -43,7 +43,7 @@ def below(*studies: str) -> set[str]:
 NOTHING = {"run_config", "page", "manifest"}
 ALL = below(*STUDIES)
 TRAINED = below("ablation", "calibration", "main", "peers", "sensitivity", "weights")
-SHIFTED = {"shift_features"} | below("shift", "order")
+SHIFTED = {"shift_features"} | below("shift", "order", "streams")
 PROJECTIONS = {"train_projection"} | TRAINED
 # one phase, and what stands below it
 TEXT = {"text_features", "static_memory", "train_projection"} | ALL
@@ -213,6 +213,8 @@ OTHER: dict[str, Any] = {
     "peers.files": [METHOD],
     "peers.options": {"tda": {"positive_alpha": 3.0}},
     "peers.shots": [4],
+    "streams.scenarios": {"random": {}},
+    "streams.severity": 3,
 }
 OPTIONS = [
     f"{study}.{name}" for study in STUDIES for name in find_study(study).Options.model_fields

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from dmn.config import load
+from dmn.evaluation.streams.remedies import abstains, balance
 from dmn.report.signals import correlations, predicted, prediction_words
-from dmn.studies.signals import SIGNALS, Options, abstains, balance, measure
+from dmn.studies.signals import SIGNALS, Options, measure
 from synthetic import study_data
 
 CONFIG = load({"model": {"length": 4}})
@@ -34,15 +35,14 @@ def test_balance_is_the_entropy_of_the_counts_so_far():
 
 def test_a_memory_abstains_by_what_has_passed_alone():
     labels = np.random.default_rng(1).integers(0, 4, size=60)
-    whole = abstains(labels, 4, OPTIONS)
+    whole = abstains(labels, 4, 3, 0.7)
     assert whole[:11].all()
     assert not whole.all()
     for end in (1, 13, 40):
-        assert (abstains(labels[:end], 4, OPTIONS) == whole[:end]).all()
+        assert (abstains(labels[:end], 4, 3, 0.7) == whole[:end]).all()
     # one class alone is never balanced
-    assert abstains(np.zeros(60, dtype=int), 4, OPTIONS).all()
-    never = Options(least_images=0, least_balance=0)
-    assert not abstains(labels, 4, never).any()
+    assert abstains(np.zeros(60, dtype=int), 4, 3, 0.7).all()
+    assert not abstains(labels, 4, 0, 0).any()
 
 
 def test_signals_and_abstaining_do_not_depend_on_labels(measured):

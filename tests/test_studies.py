@@ -14,6 +14,7 @@ import pytest
 from dmn.config import load
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Cell, StudyData, stream_order
+from dmn.evaluation.streams import recipes
 from dmn.report.words import EFFECT, INFLUENCE, RIVALRY
 from dmn.studies import order as order_study
 from dmn.studies import sensitivity
@@ -283,19 +284,19 @@ def test_less_concentration_makes_streams_more_correlated():
     for concentration in (0.01, 1.0, 100.0):
         runs = [
             runs_of_one_class(
-                labels[order_study.correlated(labels, np.random.default_rng(s), concentration)]
+                labels[recipes.correlated(labels, np.random.default_rng(s), concentration)]
             )
             for s in range(5)
         ]
         lengths.append(np.mean(runs))
     assert lengths == sorted(lengths)
-    in_order = order_study.sorted_by_class(labels, np.random.default_rng(0))
+    in_order = recipes.sorted_by_class(labels, np.random.default_rng(0))
     assert runs_of_one_class(labels[in_order]) == 8
 
 
 def test_bursts_are_no_longer_than_asked_apart():
     labels = np.repeat(np.arange(4), 10)
-    stream = labels[order_study.in_bursts(labels, np.random.default_rng(1), 5)]
+    stream = labels[recipes.in_bursts(labels, np.random.default_rng(1), 5)]
     assert all(len(set(stream[i : i + 5])) == 1 for i in range(0, 40, 5))
 
 

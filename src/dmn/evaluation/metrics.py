@@ -146,3 +146,17 @@ def _binned(
         hits = np.bincount(place[correct], minlength=bins) / count
         sums = np.array([math.fsum(confidence[place == b]) for b in range(bins)]) / count
     return Reliability(edges, count, hits, sums)
+
+
+def macro_f1(labels: np.ndarray, answers: np.ndarray) -> float:
+    """Return the mean F1 over the classes that come, in percent; labels and answers [N].
+
+    F1 of a class is twice its right answers over its images and the answers that name it.
+    """
+    count = 1 + int(max(labels.max(), answers.max()))
+    asked, named, right = (
+        np.bincount(found, minlength=count)
+        for found in (labels, answers, labels[labels == answers])
+    )
+    came = asked > 0
+    return 100 * float((2 * right[came] / (asked + named)[came]).mean())

@@ -21,6 +21,7 @@ from dmn.evaluation.contract import (
     StudyOptions,
     stream_order,
 )
+from dmn.evaluation.streams.recipes import correlated, in_bursts, sorted_by_class
 from dmn.randomness import generator
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, only, worst
@@ -48,43 +49,6 @@ class Options(StudyOptions):
     bursts: list[int] = Field([5, 20], description="images of one class in a row, at most")
     severity: int = Field(5, ge=1, le=5, description="of the corruption that a stream changes to")
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
-
-
-def sorted_by_class(labels: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-    """Return rows [N] class after class, in random order of classes and within a class."""
-    return np.concatenate([draws.permutation(rows) for rows in _by_class(labels, draws)])
-
-
-def correlated(labels: np.ndarray, draws: np.random.Generator, concentration: float) -> np.ndarray:
-    """Return rows [N] in as many chunks as classes, each class spread by a Dirichlet draw.
-
-    As in the literature on test-time adaptation (Gong et al., arXiv 2208.05117): shares of a class
-    over the chunks are Dirichlet; in a chunk the classes follow one another.
-    """
-    classes = _by_class(labels, draws)
-    chunks: list[list[np.ndarray]] = [[] for _ in classes]
-    for rows in classes:
-        shares = draws.dirichlet(np.full(len(classes), concentration))
-        ends = (shares.cumsum()[:-1] * len(rows)).round().astype(int)
-        for chunk, piece in zip(chunks, np.split(draws.permutation(rows), ends), strict=True):
-            chunk.append(piece)
-    pieces = [chunk[i] for chunk in chunks for i in draws.permutation(len(chunk))]
-    return np.concatenate(pieces)
-
-
-def in_bursts(labels: np.ndarray, draws: np.random.Generator, length: int) -> np.ndarray:
-    """Return rows [N] in runs of one class, `length` long or shorter, in random order."""
-    runs = [
-        rows[start : start + length]
-        for rows in map(draws.permutation, _by_class(labels, draws))
-        for start in range(0, len(rows), length)
-    ]
-    return np.concatenate([runs[i] for i in draws.permutation(len(runs))])
-
-
-def _by_class(labels: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
-    classes = draws.permutation(np.unique(labels))
-    return [np.flatnonzero(labels == c) for c in classes]
 
 
 def arrangements(labels: np.ndarray, seed: int, options: Options) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from dmn.config import Config
 from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.streams.remedies import LEAST_BALANCE, LEAST_IMAGES, abstains, balance
 from dmn.report import drawing
 from dmn.report.comparisons import PLACE, differences, only
 from dmn.report.signals import correlations, predicted, prediction_words
@@ -53,39 +54,15 @@ class Options(StudyOptions):
         [0.125, 0.25, 0.5, 1.0], min_length=1, description="how much of a stream has passed"
     )
     least_images: float = Field(
-        10.0, ge=0, description="images a class so far, below which the memory abstains"
+        LEAST_IMAGES, ge=0, description="images a class so far, below which the memory abstains"
     )
     least_balance: float = Field(
-        0.8,
+        LEAST_BALANCE,
         ge=0,
         le=1,
         description="balance of pseudo-labels so far, below which the memory abstains",
     )
     max_orders: int = Field(5, ge=1, description="order seeds of a group that are used, at most")
-
-
-def balance(pseudo_label: np.ndarray, classes: int) -> np.ndarray:
-    """Return the entropy of the pseudo-labels so far [N] over that of equal counts, 0 to 1.
-
-    Of counts n summing to t it is (log t - sum n log n / t) / log C, which one image changes in
-    one count only.
-    """
-    counts = np.zeros(classes)
-    found = np.empty(len(pseudo_label))
-    total = 0.0
-    for t, label in enumerate(pseudo_label, start=1):
-        n = counts[label]
-        total += (n + 1) * np.log(n + 1) - (n * np.log(n) if n else 0.0)
-        counts[label] += 1
-        found[t - 1] = np.log(t) - total / t
-    return found / np.log(classes) if classes > 1 else np.ones(len(found))
-
-
-def abstains(pseudo_label: np.ndarray, classes: int, options: Options) -> np.ndarray:
-    """Say at which images [N] of a stream the memory abstains; it reads no later image."""
-    seen = np.arange(1, len(pseudo_label) + 1)
-    few = seen < options.least_images * classes
-    return few | (balance(pseudo_label, classes) < options.least_balance)
 
 
 def measure(
@@ -108,8 +85,8 @@ def measure(
 def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dict[str, Any]]:
     text, dynamic = run.answers("text"), run.answers("dynamic")
     silent = np.empty(len(text), dtype=bool)
-    classes = run.classes
-    silent[run.order] = abstains(run.pseudo_label[run.order], classes, options)
+    labels = run.pseudo_label[run.order]
+    silent[run.order] = abstains(labels, run.classes, options.least_images, options.least_balance)
     answered = {"text": text, "always": dynamic, "abstaining": np.where(silent, text, dynamic)}
     right = {memory: answers == run.labels for memory, answers in answered.items()}
     rows = []

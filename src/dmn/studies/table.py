@@ -23,6 +23,7 @@ STUDIES = (
     "sensitivity",
     "shift",
     "signals",
+    "streams",
     "weights",
 )
 

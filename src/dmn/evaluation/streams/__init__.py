@@ -1,0 +1,1 @@
+"""Streams as they are in the field: recipes, changes of domain, remedies, unknown classes."""
