@@ -81,7 +81,7 @@ class Options(StudyOptions):
         description="streams by name (docs/streams.md)",
     )
     methods: list[str] = Field(
-        ["dmn_centred", "tda", "bca", "dota", "ecalp", "freetta", "oga", "transclip", "stata"],
+        ["dmn_centred", "tda", "bca", "ecalp", "oga", "onzeta", "transclip", "stata", "zlap"],
         description="peers of the table that meet them",
     )
     severity: int = Field(5, ge=1, le=5, description="of the corruptions that are domains")
@@ -213,21 +213,22 @@ def _answers(
     vocabulary = world(data, course.text)
 
     def network(**changes: Any) -> Experiment:
-        return Experiment(vocabulary, config, ZERO_SHOT, ("fixed", "label_free"), **changes)
+        return Experiment(vocabulary, config, ZERO_SHOT, (), **changes)
 
-    usual = network()
+    usual = Experiment(vocabulary, config, ZERO_SHOT, ("fixed", "label_free"), whole=True)
     runs = [usual.run(seed, leg.part, np.arange(len(leg.part))) for leg in course.legs]
     for method, (component, weights) in OWN.items():
         scores = np.concatenate([run.scores(component, weights) for run in runs])
         total = scores.sum(axis=1)
-        yield method, scores.argmax(axis=1), scores.max(axis=1) / total
+        answers = np.concatenate([run.answers(component, weights) for run in runs])
+        yield method, answers, scores.max(axis=1) / total
     legs = list(zip(course.legs, runs, strict=True))
     remedies = {
         "abstaining": lambda leg, run: _abstaining(run),
         "prior_correction": lambda leg, run: _without_prior(run),
         "first_in_first_out": lambda leg, run: _dynamic(network(entry_rule="fifo"), seed, leg),
         "short_memory": lambda leg, run: _dynamic(network(length=options.short_length), seed, leg),
-        "reset_at_changes": lambda leg, run: _reset(usual, seed, leg, run),
+        "reset_at_changes": lambda leg, run: _reset(network(), seed, leg, run),
     }
     for method in REMEDIES:
         yield method, np.concatenate([remedies[method](leg, run) for leg, run in legs]), None
@@ -240,7 +241,7 @@ def _answers(
 def _abstaining(run: Run) -> np.ndarray:
     from dmn.evaluation.streams.remedies import abstains
 
-    silent = abstains(run.pseudo_label, run.predictions.text.shape[1])
+    silent = abstains(run.pseudo_label, run.classes)
     return np.where(silent, run.answers("text"), run.answers("dynamic"))
 
 
@@ -257,7 +258,7 @@ def _dynamic(experiment: Experiment, seed: int, leg: Leg) -> np.ndarray:
 def _reset(experiment: Experiment, seed: int, leg: Leg, run: Run) -> np.ndarray:
     from dmn.evaluation.streams.remedies import segments
 
-    found = segments(run.entropy, run.predictions.text.shape[1])
+    found = segments(run.entropy, run.classes)
     if len(found) == 1:
         return run.answers("dynamic")
     return np.concatenate([_dynamic(experiment, seed, leg.between(*part)) for part in found])
