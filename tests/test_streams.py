@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,7 @@ from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import stream_order
 from dmn.evaluation.metrics import macro_f1
 from dmn.evaluation.streams.course import ABSENT, UNKNOWN, Leg, courses, domains
-from dmn.evaluation.streams.recipes import Scenario, draw
+from dmn.evaluation.streams.recipes import Arrangement, Scenario, draw
 from dmn.evaluation.streams.remedies import THRESHOLD, TOLERANCE, segments, without_prior
 from dmn.evaluation.streams.unknown import auroc, false_positives, oscr
 from dmn.peers.contract import Given, Images
@@ -137,6 +140,14 @@ def test_wrong_recipes_are_refused():
         study_options("streams", {"methods": ["tdda"]})
     with pytest.raises(ConfigError, match="arrangement"):
         study_options("streams", {"scenarios": {"mine": {"arrangement": "shuffled"}}})
+
+
+def test_every_key_arrangement_and_remedy_is_documented():
+    text = (Path(__file__).parents[1] / "docs/streams.md").read_text(encoding="utf-8")
+    firsts = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
+    own = {"concentration", "burst", "classes", "stages"}
+    assert firsts == (set(Scenario.model_fields) - own) | set(get_args(Arrangement)) | set(REMEDIES)
+    assert all(f"`{key}" in text for key in own)
 
 
 @pytest.fixture(scope="module")
