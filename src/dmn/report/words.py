@@ -54,7 +54,7 @@ WORDS = {
     "label_free": "label-free",
     "fifo": "first in, first out",
     "dmn": "DMN",
-    "dmn_dynamic": "DMN, dynamic memory alone",
+    "dmn_dynamic": "DMN, dynamic alone",
     "dmn_fixed": "DMN, fixed weights",
     "dmn_label_free": "DMN, label-free weights",
     "macro_f1": "macro F1",

@@ -19,7 +19,7 @@ from dmn.config import Config
 from dmn.errors import ConfigError
 from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
-from dmn.evaluation.streams.recipes import Scenario
+from dmn.evaluation.streams.recipes import ABSENT, Scenario
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.table import module_name
@@ -304,6 +304,8 @@ def report(
         ),
         "unknown": _unknown_table(rows),
     }
+    # a twin stands beside its stream
+    in_turn = [name for own in options.scenarios for name in (own, f"{own}, {ABSENT}")]
     figures = {
         "gain_by_stream": drawing.heatmap(
             gains,
@@ -313,6 +315,7 @@ def report(
             panels=PLACE,
             value_label="gain over text alone (points)",
             diverging=True,
+            order=in_turn,
             table="gains",
         ),
         "rank_by_stream": drawing.heatmap(
@@ -326,6 +329,7 @@ def report(
             panels=PLACE,
             value_label="rank",
             decimals=0,
+            order=in_turn,
             table="streams",
         ),
         "remedies": drawing.dots(

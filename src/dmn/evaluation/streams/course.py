@@ -12,11 +12,10 @@ import numpy as np
 
 from dmn.evaluation.contract import Part, StudyData, stream_order
 from dmn.evaluation.experiment import take
-from dmn.evaluation.streams.recipes import Drawn, Scenario, draw
+from dmn.evaluation.streams.recipes import ABSENT, Drawn, Scenario, draw
 from dmn.randomness import generator
 
 UNKNOWN = -1  # label of an image whose class has no text
-ABSENT = "without the unknown"
 ROUNDS = 2  # of the domains that come again
 
 

@@ -19,6 +19,8 @@ from dmn.schema import Strict
 
 Arrangement = Literal["random", "sorted", "dirichlet", "bursts", "few_classes", "arriving"]
 
+ABSENT = "without the unknown"  # the twin of a stream that has unknown classes
+
 
 class Scenario(Strict):
     """A stream's recipe."""
