@@ -47,8 +47,8 @@ def test_one_line_shows_a_method_in_tables_figures_and_page(example, tmp_path):
     for table in ("peers", "against_dmn", "cost"):
         assert "my_method" in (folder / f"{table}.csv").read_text()
         assert "my method" in (folder / f"{table}.md").read_text()
-    shown = [figure.data.model_dump_json() for figure in summary.figures if figure.data]
-    assert any("my method" in numbers for numbers in shown)
+    shown = [text for figure in summary.figures for _, _, text in figure.points]
+    assert any("my method" in text for text in shown)
     write_page([summary], RunFacts(config, ""), tmp_path / "index.html")
     assert "my method" in (tmp_path / "index.html").read_text()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import replace
+from html import unescape
 from io import StringIO
 
 import numpy as np
@@ -15,7 +16,9 @@ from dmn.config import load
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.evaluation.streams import recipes
+from dmn.report.page import RunFacts, render
 from dmn.report.words import EFFECT, INFLUENCE, RIVALRY
+from dmn.report.writer import write_study_report
 from dmn.studies import order as order_study
 from dmn.studies import sensitivity
 from dmn.studies.table import STUDIES
@@ -352,3 +355,54 @@ def test_the_study_of_weights_stands_without_shots(measured):
     assert tuple(report.figures) == weights.FIGURES
     assert report.tables["transfer"].empty
     assert set(report.tables["optimum"]["weights"]) == {"fixed", "label_free", "oracle"}
+
+
+WRONG = {
+    "an ordinal": r"\b(?!1[123]th)\d*[123]th\b",
+    "one of several": r"(?<![\d.,+-])1 (slots|shots|orders|splits|trainings|images|backbones|rows"
+    r"|classes|methods|views|streams|data sets|points|seeds)\b",
+    "a signed zero": r"(?<![\w.])[-\u2212]0(\.0+)?(?![\d.])",
+    "what it may not be": r"\breproduction\b",
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_report_counts_or_signs_wrongly(measured, name, tmp_path):
+    """Of two backbones, so that all sentences are there; a CSV has none."""
+    rows, samples, options = measured(name)
+    both = [rows.assign(backbone=backbone) for backbone in ("random", "second")]
+    twice = {
+        (place[0], backbone, *place[2:]): own
+        for backbone in ("random", "second")
+        for place, own in samples.items()
+    }
+    folder = tmp_path / "studies" / name
+    module = importlib.import_module(f"dmn.studies.{name}")
+    rows = pd.concat(both, ignore_index=True)
+    summary = write_study_report(module, rows, twice, options, folder)
+    config = CONFIG.model_copy(
+        update={"datasets": ("synthetic",), "backbones": ("random", "second")}
+    )
+    page = render([summary], RunFacts(config, ""), tmp_path)
+    not_told = r'src="data:[^"]*"|<style>.*?</style>|<script>.*?</script>'
+    told = re.sub(not_told, "", page, flags=re.DOTALL)
+    files = [*folder.glob("*.md"), *folder.glob("*.tex")]
+    texts = {path.name: path.read_text() for path in files}
+    for where, text in (texts | {"the page": unescape(told)}).items():
+        for what, pattern in WRONG.items():
+            found = re.search(f".{{0,60}}{pattern}.{{0,30}}", text)
+            assert not found, f"{where} has {what}: {found[0]!r}"
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("an ordinal", "Every 2th of 300 rows"),
+        ("one of several", "with 1 slots per class"),
+        ("a signed zero", "gains -0.0 points [-0.00, 0.1]"),
+        ("what it may not be", "Dual Memory Networks: a reproduction"),
+    ],
+)
+def test_the_wrong_words_are_known(what, text):
+    assert re.search(WRONG[what], text)
+    assert not re.search(WRONG[what], "the 11th of 21 slots, 1 slot, -0.04, 0.1 points, 10-0-9")

@@ -14,8 +14,8 @@ import pandas as pd
 
 from dmn.evaluation.across import DATA_SETS, pooled
 from dmn.evaluation.intervals import LEAST_LEVELS
-from dmn.report.comparisons import PLACE
-from dmn.report.words import counted, tally, verdict
+from dmn.report.comparisons import PLACE, with_most_shots
+from dmn.report.words import EFFECT, cell_words, counted, tally, verdict
 
 COUNTS = ("n_splits", "n_orders", "n_trainings")
 BOUNDS = ("mean", "low", "high", "error")
@@ -65,15 +65,28 @@ def clearly(row: Mapping[Any, Any], least: float, phrases: Mapping[str, str] | N
     return verdict(row, least, p_value=p_value, **({"phrases": phrases} if phrases else {}))
 
 
-def placed(table: pd.DataFrame, begin: str, least: float, several: bool = True) -> list[str]:
-    """Return one sentence of a difference in all places, nothing where `several` and there is one.
+def placed(
+    table: pd.DataFrame, begin: str, least: float, phrases: Mapping[str, str] = EFFECT
+) -> list[str]:
+    """Return one sentence of a difference in all places, nothing where there is one place only.
 
     table: rows of `paired`, one a place.
     """
-    if len(table) < (2 if several else 1):
+    if len(table) < 2:
         return []
     varied = [key for key in PLACE if table[key].nunique() > 1] or PLACE[:1]
-    named = table.assign(
-        place=[" with ".join(map(str, names)) for names in table[varied].to_numpy()]
-    )
-    return [f"{begin} {tally(named.to_dict('records'), 'place', least)}."]
+    names = [" with ".join(map(str, own)) for own in table[varied].to_numpy()]
+    rows = table.assign(place=names).to_dict("records")
+    return [f"{begin} {tally(rows, 'place', least, phrases)}."]
+
+
+def leads(
+    table: pd.DataFrame, what: str, least: float, phrases: Mapping[str, str] = EFFECT
+) -> list[str]:
+    """Return `placed` of each setting, with its most shots: `Zero-shot, {what} helps in 3 of 3`."""
+    sentences = []
+    most = with_most_shots(table) if len(table) else table
+    for _, part in most.groupby(["setting", "shots"], sort=False) if len(most) else ():
+        begin = f"{cell_words(part.iloc[0]).capitalize()}, {what}"
+        sentences += placed(part, begin, least, phrases)
+    return sentences

@@ -17,7 +17,7 @@ import pandas as pd
 from dmn.artifacts import write_rows, write_text
 from dmn.errors import ArtifactError
 from dmn.report.summary import Cell, Column, Table
-from dmn.report.words import uncertainty, words
+from dmn.report.words import plain, uncertainty, words
 
 Best = Literal["max", "min"]
 TRIPLE = ("mean", "low", "high")
@@ -178,27 +178,22 @@ def _decimals(column: Hashable, how: dict[str, Any]) -> int:
     return decimals.get(column, 2) if isinstance(decimals, Mapping) else decimals
 
 
-def _is_number(value: Any) -> bool:
+def _isplain(value: Any) -> bool:
     return isinstance(value, int | float) or hasattr(value, "dtype")
 
 
 def _plain_cell(value: Any, column: Hashable, how: dict[str, Any], best: bool) -> Cell:
     if value is None or value != value:
         return Cell(text=EMPTY)
-    if isinstance(value, bool) or not _is_number(value):
+    if isinstance(value, bool) or not _isplain(value):
         return Cell(text=_named(value, column))
     number = float(value)
     text = f"{int(number)}" if number == int(number) and isinstance(value, int) else ""
-    return Cell(text=text or _number(number, _decimals(column, how)), value=number, best=best)
+    return Cell(text=text or plain(number, _decimals(column, how)), value=number, best=best)
 
 
 def _named(value: object, column: Hashable) -> str:
     return str(value) if str(column).endswith(NAMES) else words(value)
-
-
-def _number(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text
 
 
 def _interval_cell(record: Mapping[Any, Any], stem: str, how: dict[str, Any], best: bool) -> Cell:
@@ -206,10 +201,10 @@ def _interval_cell(record: Mapping[Any, Any], stem: str, how: dict[str, Any], be
     if mean != mean:
         return Cell(text=EMPTY)
     decimals = _decimals(f"{stem}mean", how)
-    text = _number(mean, decimals)
+    text = plain(mean, decimals)
     if low == low and high == high:
-        text += f" [{_number(low, decimals)}, {_number(high, decimals)}]"
-    return Cell(text=text, value=round(mean, 6), best=best)
+        text += f" [{plain(low, decimals)}, {plain(high, decimals)}]"
+    return Cell(text=text, value=round(mean, 6) + 0.0, best=best)
 
 
 def _spread(

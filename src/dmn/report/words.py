@@ -39,6 +39,14 @@ RIVALRY = {
     "unclear": "is not clearly apart from",
     "unjudged": "is not judged against",
 }
+BESIDE = {
+    "gain": "is ahead",
+    "loss": "is behind",
+    "tie": "ties",
+    "small": "is too close to name apart",
+    "unclear": "is not clearly apart",
+    "unjudged": "is not judged",
+}
 INFLUENCE = {
     "gain": "matters",
     "loss": "matters",
@@ -178,6 +186,16 @@ def shortly(row: Any, digits: int = 1) -> str:
     return mean if math.isnan(row["low"]) else f"{mean} [{low}, {high}]"
 
 
+def plain(number: float, digits: int = 2) -> str:
+    """Return a number without a sign where it is shown as zero.
+
+    >>> plain(-0.001), plain(-1.5)
+    ('0.00', '-1.50')
+    """
+    text = f"{number:.{digits}f}"
+    return text if float(text) else text.lstrip("-")
+
+
 def _number(number: float, signed: bool, digits: int) -> str:
     # a tie has no sign; what is just below zero has, and as many digits as show it
     number = 0.0 if abs(number) < EQUAL else number
@@ -206,18 +224,24 @@ def verdict(
     return phrases["small" if clear or (-least < low and high < least) else "unclear"]
 
 
-def tally(rows: Sequence[Mapping[Any, Any]], name: str, least: float) -> str:
+def tally(
+    rows: Sequence[Mapping[Any, Any]],
+    name: str,
+    least: float,
+    phrases: Mapping[str, str] = EFFECT,
+) -> str:
     """Return in words where differences are gains, where losses, and where neither.
 
     Gains and losses have their intervals beside them, the largest first; their p-values are
     Holm's for all rows.
     """
     corrected = holm([row["p"] for row in rows])
-    verdicts = [verdict(row, least, p_value=p) for row, p in zip(rows, corrected, strict=True)]
+    pairs = zip(rows, corrected, strict=True)
+    verdicts = [verdict(row, least, phrases, p_value=p) for row, p in pairs]
     parts = []
-    for word, phrase in EFFECT.items():
+    for phrase in dict.fromkeys(phrases.values()):
         found = [row for row, own in zip(rows, verdicts, strict=True) if own == phrase]
-        if word in ("gain", "loss"):
+        if phrase in (phrases["gain"], phrases["loss"]):
             found.sort(key=lambda row: -abs(row["mean"]))
             names = [f"{row[name]} {shortly(row)}" for row in found]
         else:

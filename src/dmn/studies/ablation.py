@@ -25,6 +25,7 @@ from dmn.report.comparisons import (
     only,
     with_most_shots,
 )
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, verdict, where
 
@@ -180,7 +181,12 @@ def _findings(rows: pd.DataFrame, choices: pd.DataFrame, least: float) -> list[s
     pairs = [(one, {"memories": ALL}, {"memories": one}) for one in ("dynamic only", "static only")]
     sentences = []
     if len(fused):
-        for row in differences(fused, CELL, pairs).to_dict("records"):
+        found = differences(fused, CELL, pairs)
+        for other, one in (("static", "dynamic only"), ("dynamic", "static only")):
+            added = only(found, comparison=one) if len(found) else found
+            what = f"adding the {other} memory to text and the other memory"
+            sentences += leads(added, what, least)
+        for row in found.to_dict("records"):
             other = "static" if row["comparison"] == "dynamic only" else "dynamic"
             sentences.append(
                 f"{where(row)}, {cell_words(row)}: adding the {other} memory to text and the other "

@@ -15,7 +15,8 @@ from dmn.evaluation.answers import SPREAD, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
-from dmn.report.comparisons import CELL, PLACE, in_order, leader, span
+from dmn.report.comparisons import CELL, PLACE, differences, in_order, leader, span
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where
 
@@ -163,7 +164,13 @@ def _findings(rows: pd.DataFrame, least: float) -> list[str]:
     error = rows[(rows["metric"] == "ece") & (rows["weights"] != "oracle")]
     kinds = zip(error["component"], error["weights"], strict=True)
     named = error.assign(kind=[_named(*kind) for kind in kinds])
-    sentences = []
+    fused, text = ({"kind": _named(*own)} for own in (("fused", "validation"), ("text", "none")))
+    fallen = differences(named, CELL, [("fall", text, fused)])
+    if len(fallen):
+        fallen[["mean", "low", "high"]] *= 100
+    sentences = leads(
+        fallen, "the fusion with validation weights, as a fall of text's error,", 100 * least
+    )
     for names, part in named.groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}"

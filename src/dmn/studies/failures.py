@@ -20,6 +20,7 @@ from dmn.evaluation.metrics import confusion
 from dmn.evaluation.summaries import summarise
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only, worst
 from dmn.report.drawing.failures import failure_figures
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, tally, verdict, where
 
@@ -275,6 +276,9 @@ def _findings(
     least: float,
 ) -> list[str]:
     sentences = []
+    for window, own in only(start, **DYNAMIC, setting="zero_shot").groupby("window", sort=False):
+        what = f"in the {window} of the stream, the dynamic memory against text alone"
+        sentences += leads(own, what, least)
     for names, part in only(classes, **DYNAMIC).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}: against text alone, the dynamic memory"

@@ -15,6 +15,7 @@ from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, Study
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, leader, only
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import COINCIDE, cell_words, leading, said, tally, verdict, where, words
 
@@ -190,7 +191,11 @@ def _changing(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _findings(dynamic: pd.DataFrame, rules: pd.DataFrame, least: float) -> list[str]:
-    sentences = []
+    lowest = only(dynamic, entry_rule=RULES[0])
+    least_length = lowest["length"].iloc[0]
+    every = differences(lowest, CELL, [("all", {"length": UNLIMITED}, {"length": least_length})])
+    what = f"remembering every image instead of {least_length} a class"
+    sentences = leads(every, what, least)
     for names, part in only(dynamic, entry_rule=RULES[0]).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}"

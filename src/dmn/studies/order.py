@@ -25,6 +25,7 @@ from dmn.evaluation.streams.recipes import correlated, in_bursts, sorted_by_clas
 from dmn.randomness import generator
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, only, worst
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import cell_words, said, tally, verdict, where
 
@@ -196,6 +197,10 @@ def _findings(
         [(n, {"stream": n} | DYNAMIC, {"stream": "random"} | DYNAMIC) for n in others],
         among=len(others),
     )
+    if len(changes):
+        lowest = str(changes.groupby("comparison", sort=False)["mean"].mean().idxmin())
+        what = f"the dynamic memory with {lowest}, in the mean its lowest order, against random"
+        sentences += leads(only(changes, comparison=lowest), what, least)
     for names, part in only(table, **DYNAMIC).groupby(CELL, sort=False):
         place = dict(zip(CELL, names, strict=True))
         begin = f"{where(place)}, {cell_words(place)}"

@@ -33,6 +33,7 @@ from dmn.report.across import (
     with_most_shots_anywhere,
 )
 from dmn.report.comparisons import CELL, PLACE, differences
+from dmn.report.headline import leads
 from dmn.report.peers.published import beside_the_published, chosen_table
 from dmn.report.peers.selection import (
     optimism,
@@ -42,7 +43,7 @@ from dmn.report.peers.selection import (
     with_transfers,
 )
 from dmn.report.tables import describe
-from dmn.report.words import RIVALRY, cell_words, said, verdict, where, words
+from dmn.report.words import BESIDE, RIVALRY, cell_words, said, verdict, where, words
 
 if TYPE_CHECKING:
     from dmn.peers.bench import Answers, Bench
@@ -316,6 +317,8 @@ def _across(over: pd.DataFrame, ranks: pd.DataFrame, least: float) -> list[str]:
 
 def _findings(against: pd.DataFrame, cost: pd.DataFrame, least: float) -> list[str]:
     sentences = []
+    for method, own in against.groupby("method", sort=False):
+        sentences += leads(own, f"DMN, beside {words(method)},", least, BESIDE)
     for row in against.to_dict("records"):
         shown = verdict(row, least, RIVALRY)
         sentences.append(

@@ -24,6 +24,7 @@ from dmn.evaluation.contract import (
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
 from dmn.report.comparisons import PLACE, SUBJECTS, kind, only, span
+from dmn.report.headline import placed
 from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, said, verdict, where
 
@@ -227,7 +228,7 @@ def _number(level: str) -> float | int | str:
 
 
 def _findings(rows: pd.DataFrame, least: float) -> list[str]:
-    sentences = []
+    sentences, everywhere = [], []
     for names in (("dynamic", "none"), ("fused", "validation")):
         own = only(rows, **kind(*names))
         for keys, part in own.groupby([*PLACE, "parameter"], sort=False):
@@ -235,9 +236,22 @@ def _findings(rows: pd.DataFrame, least: float) -> list[str]:
             far = span(part, "level")
             if far is None:
                 continue
+            everywhere.append(dict(place) | far.row | {"of": SUBJECTS[names]})
             sentences.append(
                 f"{where(place)}: {place['parameter']} {verdict(far.row, least, INFLUENCE)} to "
                 f"{SUBJECTS[names]}: from {far.low}, the lowest, to {far.high}, the highest, "
                 f"{said(far.row, ' points', signed=True, among=far.comparisons)}."
             )
-    return sentences
+    spans = pd.DataFrame(everywhere)
+    groups = spans.groupby(["parameter", "of"], sort=False) if len(spans) else ()
+    return [
+        sentence
+        for (parameter, of), own in groups
+        for sentence in placed(
+            own, f"From its lowest to its highest, {parameter}", least, _to(str(of))
+        )
+    ] + sentences
+
+
+def _to(subject: str) -> dict[str, str]:
+    return {key: f"{phrase} to {subject}" for key, phrase in INFLUENCE.items()}

@@ -19,6 +19,7 @@ from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, Study
 from dmn.evaluation.streams.remedies import LEAST_BALANCE, LEAST_IMAGES, abstains, balance
 from dmn.report import drawing
 from dmn.report.comparisons import PLACE, differences, only
+from dmn.report.headline import placed
 from dmn.report.signals import correlations, predicted, prediction_words
 from dmn.report.tables import describe
 from dmn.report.words import said, tally, verdict, where
@@ -203,7 +204,10 @@ def _findings(
     compared: pd.DataFrame, related: pd.DataFrame, found: pd.DataFrame, options: Options
 ) -> list[str]:
     least = options.smallest_difference
-    sentences = prediction_words(found, least)
+    whole = only(compared, share=max(options.shares), stream="random")
+    what = "To abstain, against a memory that never does, over whole random streams"
+    sentences = placed(only(whole, comparison="abstaining - always"), what, least)
+    sentences += prediction_words(found, least)
     for names, part in compared.groupby(PLACE, sort=False):
         place = where(dict(zip(PLACE, names, strict=True)))
         whole = part[part["share"] == max(options.shares)]

@@ -23,6 +23,7 @@ from dmn.evaluation.contract import (
 from dmn.evaluation.summaries import paired
 from dmn.report.comparisons import CELL, PLACE, TEXT, differences, in_order, kind, only, worst
 from dmn.report.drawing.weights import weight_figures
+from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import cell_words, listed, said, shortly, tally, verdict, where, words
 
@@ -156,7 +157,18 @@ def report(
     }
     drawn = weight_figures(grids, chosen, _gaps(search), transfer)
     least = options.smallest_difference
-    return Report(tables, drawn, _moves(rows) + _searched(search) + _lost(search, transfer, least))
+    lost = [
+        sentence
+        for name in ("validation", "fixed")
+        for sentence in leads(
+            only(search, comparison=f"oracle - {name}"),
+            f"weights searched on test labels, against {name} ones,",
+            least,
+        )
+    ]
+    return Report(
+        tables, drawn, lost + _moves(rows) + _searched(search) + _lost(search, transfer, least)
+    )
 
 
 def _gaps(search: pd.DataFrame) -> pd.DataFrame:
@@ -286,8 +298,8 @@ def _searched(search: pd.DataFrame) -> list[str]:
 
 def _lost(search: pd.DataFrame, transfer: pd.DataFrame, least: float) -> list[str]:
     """Return in which cells fixed weights, and those of another cell, lose against the oracle."""
-    sentences = []
     fixed = only(search, comparison="oracle - fixed")
+    sentences = []
     for _, part in fixed.groupby(PLACE, sort=False):
         losses = [_negated(row) | {"cell": cell_words(row)} for row in part.to_dict("records")]
         sentences.append(

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dmn.report.drawing.labels import POINTS, spread_apart
 from dmn.report.drawing.panels import combinations, is_number, select
 from dmn.report.drawing.style import Hint, Mark, Plot
-from dmn.report.words import COINCIDE, cell_words, words
+from dmn.report.words import COINCIDE, cell_words, plain, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,9 +72,9 @@ def hint_at(
     label = label.replace(r"\$", "$")
     for at, height, row, name in zip(x, y, rows.to_dict("records"), names, strict=True):
         shown = f"{name:g}" if is_number(name) else words(name)
-        text = f"{label}, {shown}: {row['mean']:.2f}"
+        text = f"{label}, {shown}: {plain(row['mean'])}"
         if row.get("low", np.nan) == row.get("low", np.nan):
-            text += f" [{row['low']:.2f}, {row['high']:.2f}]"
+            text += f" [{plain(row['low'])}, {plain(row['high'])}]"
         plot.hints.append(Hint(axis, float(at), float(height), text))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmn.errors import ArtifactError
 from dmn.report.drawing.style import COLUMN, PAGE, Plot, new_figure
-from dmn.report.words import in_figure, listed, uncertainty, words
+from dmn.report.words import in_figure, listed, plain, uncertainty, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,11 +177,11 @@ def finish(
     plot.caption = f"{caption} {intervals} {varied}." if varied else caption
     plot.table = table
     means = rows[next(c for c in ("mean", "accuracy", *wanted[::-1]) if c in rows)].astype(float)
-    plot.alt = f"{caption} {measure}: from {_short(means.min())} to {_short(means.max())}."
+    plot.alt = f"{caption} {measure}: from {plain(means.min(), 1)} to {plain(means.max(), 1)}."
     if series and "mean" in rows and rows[list(series)].drop_duplicates().shape[0] > 1:
         by_series = rows.groupby(list(series), sort=False)["mean"].mean()
         named = [
-            f"{_joined(name)} {_short(mean)}"
+            f"{_joined(name)} {plain(mean, 1)}"
             for name, mean in by_series.sort_values(kind="stable")[::-1].items()
         ]
         plot.alt += f" In the mean of what is drawn, from the highest: {listed(named)}."
@@ -191,8 +191,3 @@ def finish(
 def _joined(name: Any) -> str:
     parts = name if isinstance(name, tuple) else (name,)
     return ", ".join(words(part) for part in parts if str(part) != "none") or "none"
-
-
-def _short(value: float) -> str:
-    text = f"{value:.1f}"
-    return text if float(text) else "0.0"

@@ -26,7 +26,7 @@ from dmn.report.drawing.panels import (
     word_ticks,
 )
 from dmn.report.drawing.style import FAINT, INK, PAGE, Plot, marks, new_figure
-from dmn.report.words import in_figure, words
+from dmn.report.words import in_figure, plain, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,6 @@ def _numbers(axis: Any, image: Any, cells: np.ndarray, decimals: int) -> None:
             continue
         red, green, blue, _ = image.cmap(image.norm(number))
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
-        text = f"{number:.{decimals}f}"
-        text = text if float(text) else text.lstrip("-")
+        text = plain(number, decimals)
         color = INK if light else "white"
         axis.text(x, y, text, ha="center", va="center", fontsize=6, color=color)

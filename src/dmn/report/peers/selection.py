@@ -22,7 +22,7 @@ from dmn.report import drawing
 from dmn.report.across import across, across_table
 from dmn.report.comparisons import CELL, PLACE, differences, only, with_most_shots, worst
 from dmn.report.tables import describe, empty
-from dmn.report.words import cell_words, said, where, words
+from dmn.report.words import cell_words, counted, said, where, words
 
 if TYPE_CHECKING:
     from dmn.report.drawing.style import Plot
@@ -221,8 +221,8 @@ def selection_words(gaps: pd.DataFrame) -> list[str]:
             negated = part.assign(mean=-part["mean"])
             row = part.loc[worst(negated).name].to_dict()
             sentences.append(
-                f"{where(row)}, {cell_words(row)}: of {len(part)} methods, the search on test "
-                f"labels flatters {words(row['method'])} most against {_way(less)}, "
+                f"{where(row)}, {cell_words(row)}: of {counted(len(part), 'methods')}, the search "
+                f"on test labels flatters {words(row['method'])} most against {_way(less)}, "
                 f"{said(row, ' points', signed=True, among=len(part))}."
             )
     return sentences
