@@ -44,6 +44,7 @@ BENCHMARKS = {
     "stream": Command("the exact stream against the plain loop", "dmn.bench.stream"),
     "extraction": Command("how busy extraction keeps the encoder", "dmn.bench.extraction"),
     "intervals": Command("how often intervals hold the truth", "dmn.bench.intervals"),
+    "peers": Command("time and memory of every peer", "dmn.bench.peers"),
     "warm": Command("compile the loops once (make setup does)", "dmn.bench.warm"),
 }
 AUDITS = {

@@ -37,7 +37,7 @@ from dmn.report.headline import leads
 from dmn.report.peers.published import beside_the_published, chosen_table
 from dmn.report.peers.selection import (
     optimism,
-    selection_figure,
+    selection_figures,
     selection_tables,
     selection_words,
     with_transfers,
@@ -247,16 +247,17 @@ def report(
             "mean",
             series=["method"],
             caption="Accuracy against multiply-adds an image beyond its encoding, without and "
-            "with the most shots. DMN and no other needs several encodings of an image.",
+            "with the most shots. Steps: the best for a cost. Views are encodings of their own.",
+            panels=[*PLACE, "shots"],
+            frontier=True,
             x_label="multiply-adds an image, without the encoder",
             log_x=True,
             odds=True,
             named=True,
             table="cost",
         ),
+        **selection_figures(gaps),
     }
-    if (picture := selection_figure(gaps)) is not None:
-        drawings["selection"] = picture
     sentences = _across(over, ranks, least) + _findings(against, cost, least)
     return Report(tables, drawings, sentences + selection_words(gaps))
 

@@ -225,12 +225,14 @@ def scatter(
     log_x: bool = False,
     odds: bool = False,
     named: bool = False,
+    frontier: bool = False,
     width: float | None = None,
     table: str | None = None,
 ) -> Plot:
     """Draw `y` against `x` as points of each series; `low` and `high`, if there, are y's.
 
-    odds: as in `lines`; named: each point has its name beside it in place of a legend.
+    odds: as in `lines`; named: each point has its name beside it in place of a legend; frontier:
+    steps join the points of a panel that none with less of x has more of y than.
     """
     need(rows, [x, y, *series], "scatter")
     if rows.empty:
@@ -249,6 +251,10 @@ def scatter(
             at = own[x].to_numpy(dtype=float)
             draw_line(axis, at, own, how, band=False, joined=False)
             hint_at(plot, axis, at, own["mean"], own, how.label, own[x])
+        if frontier:
+            best = undominated(panel.rows[x], panel.rows[y])
+            steps = {"drawstyle": "steps-post", "linewidth": 0.8, "marker": "", "zorder": 1}
+            axis.plot(*best, color=FAINT, **steps)
         if log_x:
             axis.set_xscale("log")
         axis.set_title(panel.title)
@@ -261,6 +267,18 @@ def scatter(
     elif len(names) > 1:
         legend_above(plot, axes[0], drawn, "dot")
     return finish(plot, rows, [*panels, *series, x, y], caption, y_label, table, series=series)
+
+
+def undominated(cost: Any, gain: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return costs and gains of the points than which no point of at most their cost has more.
+
+    >>> [part.tolist() for part in undominated([3, 1, 2, 4], [5, 1, 0, 5])]
+    [[1.0, 3.0], [1.0, 5.0]]
+    """
+    x, y = np.asarray(cost, dtype=float), np.asarray(gain, dtype=float)
+    order = np.lexsort((-y, x))
+    rises = np.diff(np.maximum.accumulate(y[order]), prepend=-np.inf) > 0
+    return x[order][rises], y[order][rises]
 
 
 def _is_ordinal(values: Sequence[Any]) -> bool:

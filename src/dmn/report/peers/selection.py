@@ -190,24 +190,22 @@ def selection_tables(
     }
 
 
-def selection_figure(gaps: pd.DataFrame) -> Plot | None:
-    """Draw each way less fixed, with the most shots: what is right of zero at the oracle's only."""
-    caption = (
-        "Each way of choosing a method's settings, less its one fixed setting, with the most "
-        "shots. What only the oracle gains is the search on test labels."
-    )
+def selection_figures(gaps: pd.DataFrame) -> dict[str, Plot]:
+    """Draw each way less fixed, with the most shots, where any method has something to choose."""
     if gaps.empty:
-        return None
-    return drawing.dots(
+        return {}
+    drawn = drawing.dots(
         with_most_shots(only(gaps, less="fixed")),
         "method",
-        caption=caption,
+        caption="Each way of choosing a method's settings, less its one fixed setting, with the "
+        "most shots. What only the oracle gains is the search on test labels.",
         series=["weights"],
         panels=[*PLACE, "setting"],
         x_label="less the fixed setting (points)",
         reference=0.0,
         table="optimism",
     )
+    return {"selection": drawn}
 
 
 def selection_words(gaps: pd.DataFrame) -> list[str]:
