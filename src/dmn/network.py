@@ -131,13 +131,22 @@ class DualMemoryNetwork:
         m, slots = self.model, self._dynamic_slots.of(self.memory)
         if m.readout == "similarity":
             return self._read(slots, x)
-        if m.readout == "center":
-            w = center_weights(slots.filled, m.dtype)
-        else:
-            zero = torch.zeros(m.fixed.shape[:2], dtype=m.dtype, device=m.device)
-            w = entropy_weights(torch.cat([self.memory.entropy, zero], dim=1), slots.filled)
-        g = weighted_sum(w, slots.value).expand(len(x), -1, -1)
+        g = weighted_sum(self.attention(x), slots.value).expand(len(x), -1, -1)
         return torch.softmax(logits(g, x, m.logit_scale), dim=-1)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the weights w of the slots of the dynamic memory for images x [B, D].
+
+        [B, C, L + F], or [1, C, L + F] where a read-out looks at no image: L slots of images, in
+        the order of `memory.ids`, then F fixed ones, text before shots; 0 for empty slots.
+        """
+        m, slots = self.model, self._dynamic_slots.of(self.memory)
+        if m.readout == "similarity":
+            return similarity_weights(query(x, m.projections), slots.key, slots.filled, m.beta)
+        if m.readout == "center":
+            return center_weights(slots.filled, m.dtype)
+        zero = torch.zeros(m.fixed.shape[:2], dtype=m.dtype, device=m.device)
+        return entropy_weights(torch.cat([self.memory.entropy, zero], dim=1), slots.filled)
 
     def read_static(self, x: Tensor) -> Tensor:
         """Return the static prediction [B, C] of images x [B, D] (section 7)."""
