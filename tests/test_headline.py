@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from dmn.evaluation.across import pooled
+from dmn.evaluation.answers import COLUMN, Answers
+from dmn.evaluation.summaries import summarise
 from dmn.report.headline import overall, placed, places_words
 from dmn.report.overview import answer, overall_table
 from dmn.report.tables import printed
@@ -89,9 +91,35 @@ def test_a_sentence_of_all_places_needs_several():
     assert "set1 with net2 +7.0" in several
 
 
-def test_the_table_of_all_places_says_how_its_intervals_are_made():
-    table = overall(gained(), ["setting", "shots", "component", "weights"])
-    assert "at least as wide" in printed(overall_table(table, gained())).caption
-    one = gained(backbones=1)
-    table = overall(one, ["setting", "shots", "component", "weights"])
-    assert "at least as wide" not in printed(overall_table(table, one)).caption
+def accuracies(shift: dict[str, float], backbones: int = 2) -> pd.DataFrame:
+    """Return measured accuracies of 400 images in 5 orders, each kind right on other images."""
+    rng = np.random.default_rng(0)
+    records = []
+    for b in range(backbones):
+        drawn = rng.random((5, 400))
+        for component, rate in shift.items():
+            for order, run in enumerate(drawn < rate):
+                answers = Answers(len(run), np.packbits(run))
+                records.append(
+                    {"dataset": "set0", "backbone": f"net{b}", "setting": "zero_shot", "shots": 0}
+                    | {"component": component, "weights": "none", "metric": "accuracy"}
+                    | {"split_seed": 0, "order_seed": order, "training_seed": "none"}
+                    | {"value": 100 * run.mean(), COLUMN: answers}
+                )
+    return pd.DataFrame(records)
+
+
+def marked(shift: dict[str, float]) -> list[str]:
+    """Return the components that the table has in bold."""
+    rows = accuracies(shift)
+    keys = ["setting", "shots", "component", "weights"]
+    places = summarise(rows, ["dataset", "backbone", *keys])
+    shown = printed(overall_table(overall(places, keys), places, rows, LEAST))
+    assert "at least as wide" in shown.caption
+    return [row[2].text for row in shown.rows if row[-1].best]
+
+
+def test_bold_is_the_best_and_what_it_is_not_clearly_ahead_of():
+    assert marked({"text": 0.6, "dynamic": 0.8, "static": 0.801}) == ["dynamic", "static"]
+    assert marked({"text": 0.6, "dynamic": 0.7, "static": 0.8}) == ["static"]
+    assert marked({"text": 0.8, "dynamic": 0.8, "static": 0.8}) == []

@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 
 from dmn.report import drawing
-from dmn.report.comparisons import in_order
+from dmn.report.comparisons import PLACE, best, differences, in_order, kind
 from dmn.report.headline import clearly, overall, places_words
 from dmn.report.tables import describe
-from dmn.report.words import cell_words, shortly, text_words, variation, words
+from dmn.report.words import EFFECT, cell_words, shortly, text_words, variation, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL = ["setting", "shots"]
+KIND = ["component", "weights"]
 HONEST = (("fused", "validation"), ("fused", "label_free"), ("fused", "fixed"))
 DRAWN = (("text", "none"), ("dynamic", "none"), ("static", "none"))
 INTERVALS = (
@@ -36,10 +37,10 @@ def answer(gained: pd.DataFrame, least: float) -> list[str]:
         else gained
     )
     kinds = {} if found.empty else _by_kind(found)
-    kind = next((kind for kind in HONEST if kind in kinds), None)
-    if kind is None:
+    honest = next((own for own in HONEST if own in kinds), None)
+    if honest is None:
         return []
-    rows = kinds[kind]
+    rows = kinds[honest]
     most = rows.groupby("setting", sort=False)["shots"].transform("max")
     largest = rows[rows["shots"] == most].to_dict("records")
     parts = [
@@ -51,7 +52,7 @@ def answer(gained: pd.DataFrame, least: float) -> list[str]:
     widest = max(largest, key=lambda row: len(row["over"]) - (row["over"] == "nothing"))
     over = variation(widest)
     told = f" (95% intervals {over})" if over else " (no intervals: nothing varies)"
-    begin = f"On {places_words(gained)}, the fusion with {words(kind[1])} weights"
+    begin = f"On {places_words(gained)}, the fusion with {words(honest[1])} weights"
     return [f"{begin}: {'; '.join(parts)}{told}."]
 
 
@@ -59,24 +60,51 @@ def _by_kind(table: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
     return dict(iter(table.groupby(["component", "weights"], sort=False)))
 
 
-def overall_table(table: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracies of all places together as they are printed."""
+def overall_table(
+    table: pd.DataFrame, places: pd.DataFrame, rows: pd.DataFrame, least: float
+) -> pd.DataFrame:
+    """Return the accuracies of all places together as they are printed.
+
+    rows: the measured accuracies, from which what is not clearly behind the best is told, paired.
+    """
+    shown = _ordered(table)
     return describe(
-        _ordered(table),
+        shown.assign(level_with_best=_level(shown, rows, least)),
         f"Accuracy over {places_words(places)}, by setting and shots." + _note(places),
         best="max",
         within=CELL,
+        level="level_with_best",
         decimals=1,
         unit="%",
         hide=["n_data_sets", "n_backbones"],
     )
 
 
+def _level(table: pd.DataFrame, rows: pd.DataFrame, least: float) -> list[str]:
+    """Return `yes` for the best of each cell and what it is not clearly ahead of, else `no`."""
+    level: dict[Any, str] = {}
+    for names, cell in table[table["weights"] != "oracle"].groupby(CELL, sort=False):
+        measured = rows[(rows[CELL] == list(names)).all(axis=1)]
+        top = kind(*best(cell)[KIND])
+        for index, row in cell.iterrows():
+            other = kind(*row[KIND])
+            found = differences(measured, PLACE, [("", top, other)]) if other != top else None
+            ahead = found is not None and any(
+                clearly(own, least) == EFFECT["gain"]
+                for own in overall(found, ["comparison"], differences=True).to_dict("records")
+            )
+            level[index] = "no" if ahead else "yes"
+        # where all are level, none is marked
+        if len(set(level[index] for index in cell.index)) == 1:
+            level |= dict.fromkeys(cell.index, "no")
+    return [level.get(index, "no") for index in table.index]
+
+
 def overall_figure(table: pd.DataFrame, places: pd.DataFrame) -> Figure:
     """Draw text, both memories and the fusion, with honest weights, by setting and shots."""
-    fused = [kind for kind in HONEST if kind in _by_kind(table)][:1]
+    fused = [own for own in HONEST if own in _by_kind(table)][:1]
     kinds = [*DRAWN, *fused]
-    kept = [kind in kinds for kind in zip(table["component"], table["weights"], strict=True)]
+    kept = [own in kinds for own in zip(table["component"], table["weights"], strict=True)]
     drawn = _ordered(table[np.array(kept, dtype=bool)])
     drawn = drawn.assign(cell=[cell_words(row) for row in drawn.to_dict("records")])
     return drawing.dots(

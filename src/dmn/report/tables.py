@@ -54,6 +54,7 @@ def describe(
     *,
     best: Best | Mapping[str, Best] | None = None,
     within: Sequence[str] = (),
+    level: str | None = None,
     spread: str | None = None,
     decimals: int | Mapping[str, int] = 2,
     labels: Mapping[str, str] | None = None,
@@ -63,8 +64,10 @@ def describe(
     """Return a copy of `frame` that says how to print it.
 
     best: whether more or less is better, for all means or by measured column; within: the keys of
-    the groups that a best is sought in; spread: a key whose values become columns; labels: heads
-    of columns; unit: of the means, for their head; hide: columns that only the CSV shows.
+    the groups that a best is sought in; level: the column that says `yes` of the best and of what
+    is not clearly behind it, which are bold then; spread: a key whose values become columns;
+    labels: heads of columns; unit: of the means, for their head; hide: columns that only the CSV
+    shows.
     """
     missing = [key for key in (*within, *hide, *([spread] if spread else [])) if key not in frame]
     if missing and len(frame.columns):
@@ -77,6 +80,7 @@ def describe(
         "caption": caption,
         "best": best,
         "within": tuple(within),
+        "level": level,
         "spread": spread,
         "decimals": decimals,
         "labels": dict(labels or {}),
@@ -100,6 +104,7 @@ def printed(frame: pd.DataFrame, name: str = "table") -> Table:
         return printed(empty(name)).model_copy(update={"name": name, "caption": how["caption"]})
     measures = _measures(described)
     hidden = {f"{stem}{part}" for stem in measures for part in TRIPLE} | set(how["hide"])
+    hidden |= {how["level"]}
     same = [c for c in CONTEXT if c in described and described[c].nunique(dropna=False) == 1]
     hidden |= {*UNCERTAINTY, *same} - {how["spread"]}
     shown = [c for c in described.columns if c not in hidden]
@@ -123,7 +128,9 @@ def _note(frame: pd.DataFrame, same: list[str], intervals: bool, how: dict[str, 
         parts.append(", ".join(f"{words(c)}: {_named(frame[c].iloc[0], c)}" for c in same) + ".")
     if intervals:
         parts.append(f"Mean [95% interval {uncertainty(frame)}".rstrip() + "].")
-    if how["best"]:
+    if how["level"]:
+        parts.append("Bold: best, and not clearly behind it, not counting the oracle.")
+    elif how["best"]:
         parts.append("Bold: best, not counting the oracle.")
     return " ".join(parts)
 
@@ -163,6 +170,8 @@ def _best_rows(frame: pd.DataFrame, column: str, how: dict[str, Any]) -> set[int
     direction = _direction(column, how)
     if direction is None:
         return set()
+    if how["level"] is not None:
+        return set(frame.index[frame[how["level"]] == "yes"])
     rival = frame[frame["weights"] != "oracle"] if "weights" in frame else frame
     values = rival[column].astype(float).round(_decimals(column, how)).dropna()
     keys = [*how["within"], *([how["spread"]] if how["spread"] else [])]

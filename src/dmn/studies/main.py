@@ -123,7 +123,7 @@ def report(
     over = across(gained, ["component", "weights"], least)
     beside = beside_the_paper(rows)
     tables = {
-        "overall": overall_table(whole_run, table),
+        "overall": overall_table(whole_run, table, whole, least),
         "main": main,
         "optimism": optimism,
         "worst_orders": _worst_table(worst),
