@@ -12,7 +12,7 @@ from dmn.report.drawing.style import INK, Plot, marks, new_figure
 from dmn.report.words import cell_words, in_figure
 
 PANELS = ("backbone", "setting", "shots")
-WIDTH, HEIGHT, ROW = 4.6, 0.7, 0.13  # inches of a panel, and more for each method
+WIDTH, HEIGHT, ROW = 4.6, 0.85, 0.13  # inches of a panel, and more for each method
 BAR = 1.8  # points
 
 
@@ -72,5 +72,5 @@ def critical_difference(
 def _title(row: Any, several: bool) -> str:
     place = f"{in_figure(row['backbone'])}, " if several else ""
     difference = row["critical_difference"]
-    told = "" if difference != difference else f", critical difference {difference:.2f}"
+    told = "" if difference != difference else f"\ncritical difference {difference:.2f}"
     return f"{place}{cell_words(row)}{told}"
