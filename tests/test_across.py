@@ -297,7 +297,7 @@ def test_a_diagram_joins_the_methods_that_are_not_apart():
     bars = [line for line in plot.axes[0].lines if line.get_linewidth() == 1.8]
     joined = [list(line.get_xdata()) for line in bars]
     assert joined == [[1.5, 1.5], [3, 4]]  # a with b, c with d
-    assert plot.axes[0].get_title(loc="left") == "zero-shot, critical difference 1.48"
+    assert plot.axes[0].get_title(loc="left") == "zero-shot\ncritical difference 1.48"
     texts = [text.get_text() for text in plot.axes[0].texts]
     assert any(text.startswith("a, 1.50") for text in texts)
     untested = critical_difference(average_ranks(scores(4)), caption="Ranks.", reason="None.")
