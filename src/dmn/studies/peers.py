@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -73,6 +73,9 @@ class Options(StudyOptions):
         {}, description="changes to the options of a method, by its name"
     )
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    search: bool = Field(
+        True, description="try all candidates as well: validation, transfers and oracle"
+    )
     transfer_orders: int = Field(
         5, ge=1, description="of them, for how many the answers of every candidate are kept"
     )
@@ -112,7 +115,7 @@ def measure(
     samples: dict[str, np.ndarray] = {}
     used = order_seeds[: options.max_orders]
     kept = used[: options.transfer_orders]
-    peers = options.peers()
+    peers = [p if options.search else replace(p, candidates=()) for p in options.peers()]
     for cell in study_cells(data, config):
         if cell.shots and options.shots and cell.shots not in options.shots:
             continue
