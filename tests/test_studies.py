@@ -16,6 +16,9 @@ from dmn.config import load
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.evaluation.streams import recipes
+from dmn.peers.contract import Given, Images, from_module
+from dmn.peers.formulas import unit
+from dmn.peers.online import dmn_centred
 from dmn.report.page import RunFacts, render
 from dmn.report.words import EFFECT, INFLUENCE, RIVALRY
 from dmn.report.writer import write_study_report
@@ -301,6 +304,20 @@ def test_bursts_are_no_longer_than_asked_apart():
     labels = np.repeat(np.arange(4), 10)
     stream = labels[recipes.in_bursts(labels, np.random.default_rng(1), 5)]
     assert all(len(set(stream[i : i + 5])) == 1 for i in range(0, 40, 5))
+
+
+def test_the_centred_memory_without_a_part_is_recomputed_by_the_peer(measured, splits):
+    rows = measured("ablation")[0]
+    peer = from_module("dmn_centred", dmn_centred, {"centre": False})
+    data = splits[0]
+    given = Given(unit(data.text), data.logit_scale)
+    for seed in ORDERS:
+        order = stream_order(seed, len(data.test))
+        answers = peer.answer(given, Images(data.test.views[order]), peer.options).argmax(axis=1)
+        own = rows[(rows["memories"] == "centred") & (rows["variant"] == "no means taken off")]
+        own = own[(own["order_seed"] == seed) & (own["split_seed"] == 0)]
+        expected = 100 * (answers == data.test.labels[order]).mean()
+        assert own["value"].tolist() == pytest.approx([expected], abs=1e-5)
 
 
 def test_the_grid_of_weights_is_recomputed_by_fusing(measured, splits):

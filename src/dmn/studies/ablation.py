@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import pack
+from dmn.evaluation.answers import RIGHT, pack, packed
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
@@ -36,8 +36,8 @@ TITLE = "Component ablation"
 QUESTION = "Where does the gain come from: which memory, and which of the method's choices?"
 NEEDS = ("projection",)
 READS = EXPERIMENT
-TABLES = ("memories", "choices")
-FIGURES = ("memories", "choices")
+TABLES = ("memories", "choices", "centred")
+FIGURES = ("memories", "choices", "centred")
 
 # the method without one of its choices
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -45,6 +45,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no text slot": {"text_slot": False},
     "no shots in the dynamic memory": {"shots_in_dynamic": False},
     "one view": {"views": 1, "view_share": 1.0},
+}
+# the centred memory (docs/method.md, section 13) without one of its parts
+CENTRED = "centred"
+PARTS: dict[str, dict[str, Any]] = {
+    "no means taken off": {"centre": False},
+    "own slot attended to": {"own_slot": True},
+    "50 slots": {"length": 50},
+    "beta 5.5": {"beta": 5.5},
+    "a tenth of the weight": {"weight": 0.05},
+    "twice the weight": {"weight": 1.0},
+    "no memory": {"weight": 0.0},
 }
 MEMORIES = {"dynamic only": "dynamic", "static only": "static"}
 FULL, ALL = "full", "both"
@@ -54,6 +65,7 @@ class Options(StudyOptions):
     """How much of the design is run."""
 
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
+    centred_orders: int = Field(5, ge=1, description="of them, for how many the centred one runs")
 
 
 def measure(
@@ -75,7 +87,31 @@ def measure(
             changed = Experiment(data, config, cell, **VARIANTS[name])
             for run in changed.runs(used):
                 rows += run.accuracy_rows(variant=name, memories=ALL)
+        if not cell.shots:
+            rows += _centred_rows(data, config, cell, used[: options.centred_orders])
     return pack(rows, len(data.test))
+
+
+def _centred_rows(
+    data: StudyData, config: Config, cell: Cell, order_seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return accuracy of the centred memory with its fixed setting, whole and without a part."""
+    from dmn.peers.bench import Bench
+    from dmn.peers.contract import from_module
+    from dmn.peers.online import dmn_centred
+
+    bench, labels, rows = Bench(data, config, cell), data.test.labels, []
+    for name, changes in {FULL: {}, **PARTS}.items():
+        peer = replace(from_module("dmn_centred", dmn_centred, changes), candidates=())
+        for seed, found in zip(order_seeds, bench.answers(peer, order_seeds, ()), strict=True):
+            right = found.chosen[peer.fixed] == labels
+            value = 100 * int(right.sum()) / len(right)
+            keys = {"order_seed": seed} | cell.keys() | {"component": "peer", "weights": "fixed"}
+            measured = {"metric": "accuracy", "value": value, "n": len(right)}
+            rows.append(
+                keys | measured | {"variant": name, "memories": CENTRED, RIGHT: packed(right)}
+            )
+    return rows
 
 
 def _variants(cell: Cell) -> list[str]:
@@ -107,7 +143,7 @@ def report(
 ) -> Report:
     """Tabulate which memories help, and what each choice of the method contributes."""
     rows = rows[rows["metric"] == "accuracy"]
-    memories, choices = _memories(rows), _choices(rows)
+    memories, choices, centred = _memories(rows), _choices(rows), _centred(rows)
     drawn = {
         "memories": drawing.dots(
             with_most_shots(memories),
@@ -128,6 +164,17 @@ def report(
             table="choices",
         ),
     }
+    if len(centred):
+        drawn["centred"] = drawing.dots(
+            centred,
+            "variant",
+            series=(),
+            caption="What the centred memory loses or gains without each of its parts, paired.",
+            panels=PLACE,
+            x_label="change without it (points)",
+            reference=0.0,
+            table="centred",
+        )
     tables = {
         "memories": describe(
             memories,
@@ -142,8 +189,22 @@ def report(
             "full method.",
             unit="points",
         ),
+        "centred": describe(
+            centred,
+            "Change of accuracy of the centred dynamic memory (DMN, centred) without each of its "
+            "parts: paired differences to its fixed setting.",
+            unit="points",
+        ),
     }
     return Report(tables, drawn, _findings(rows, choices, options.smallest_difference))
+
+
+def _centred(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return paired differences of the centred memory without a part to all of it."""
+    own = only(rows, memories=CENTRED)
+    comparisons = [(name, {"variant": name}, {"variant": FULL}) for name in PARTS]
+    found = differences(own, CELL, comparisons) if len(own) else own
+    return found.rename(columns={"comparison": "variant"})
 
 
 def _memories(rows: pd.DataFrame) -> pd.DataFrame:
