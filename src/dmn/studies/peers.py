@@ -32,7 +32,7 @@ from dmn.report.across import (
     ranks_words,
     with_most_shots_anywhere,
 )
-from dmn.report.comparisons import CELL, PLACE, differences
+from dmn.report.comparisons import CELL, PLACE
 from dmn.report.headline import leads
 from dmn.report.peers.published import beside_the_published, chosen_table
 from dmn.report.peers.selection import (
@@ -42,6 +42,7 @@ from dmn.report.peers.selection import (
     selection_words,
     with_transfers,
 )
+from dmn.report.peers.standing import against_dmn, cost_table, preferred
 from dmn.report.tables import describe
 from dmn.report.words import BESIDE, RIVALRY, cell_words, said, verdict, where, words
 
@@ -181,9 +182,9 @@ def report(
 
     accuracy = rows[rows["metric"] == "accuracy"]
     table = summarise(accuracy, [*CELL, "method", "weights"])
-    against = _against_dmn(accuracy)
-    cost = _cost_table(rows)
-    drawn = _preferred(table)
+    against = against_dmn(accuracy)
+    cost = cost_table(rows)
+    drawn = preferred(table)
     least = options.smallest_difference
     audited = with_transfers(accuracy, samples)
     gaps = optimism(audited)
@@ -195,6 +196,7 @@ def report(
     starts = [start.assign(setting=name) for name in settings_with_shots]
     course = pd.concat([*starts, drawn[drawn["shots"] > 0]], ignore_index=True)
     bench = drawn[drawn["shots"].isin([0, drawn["shots"].max()])]
+    bench = bench.assign(labels=[f"{k} shots" if k else "no shots" for k in bench["shots"]])
     tables = {
         "peers": describe(
             table,
@@ -251,7 +253,7 @@ def report(
             series=["method"],
             caption="Accuracy against multiply-adds an image beyond its encoding, without and "
             "with the most shots. Steps: the best for a cost. Views are encodings of their own.",
-            panels=[*PLACE, "shots"],
+            panels=[*PLACE, "labels"],
             frontier=True,
             x_label="multiply-adds an image, without the encoder",
             log_x=True,
@@ -263,50 +265,6 @@ def report(
     }
     sentences = _across(over, ranks, least) + _findings(against, cost, least)
     return Report(tables, drawings, sentences + selection_words(gaps))
-
-
-def _preferred(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a method and cell: chosen on validation images, else its only options."""
-    place = {"validation": 0, "label_free": 1, "none": 2, "fixed": 3}
-    known = table[table["weights"].isin(list(place))]
-    first = known.assign(_place=known["weights"].map(place)).sort_values("_place", kind="stable")
-    kept = first.drop_duplicates([*CELL, "method"]).drop(columns="_place")
-    return kept.sort_index()
-
-
-def _cost_table(rows: pd.DataFrame) -> pd.DataFrame:
-    part = rows[rows["metric"].isin(["encodings", "operations", "numbers"])]
-    keys = [*CELL, "method"]
-    counts = part.groupby([*keys, "metric"], sort=False)["value"].first().unstack()
-    order = part[keys].drop_duplicates()
-    return order.merge(counts.reset_index(), on=keys).reset_index(drop=True)
-
-
-def _against_dmn(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """Return DMN minus each peer; both with validation weights, or else the peer's only ones.
-
-    A peer that is not trained stands against training-free DMN, a trained one against few-shot.
-    """
-    found = []
-    for name in accuracy["method"].unique():
-        if name == "dmn":
-            continue
-        own = accuracy[accuracy["method"] == name]
-        for weights in ("validation", "none", "fixed"):
-            peer = own[own["weights"] == weights]
-            if len(peer):
-                break
-        control = "fixed" if weights == "fixed" else "validation"
-        dmn = accuracy[(accuracy["method"] == "dmn") & (accuracy["weights"] == control)]
-        both = pd.concat([dmn, peer])
-        table = differences(both, CELL, [(name, {"method": "dmn"}, {"method": name})])
-        if len(table):
-            found.append(table.rename(columns={"comparison": "method"}).assign(weights=weights))
-    if not found:
-        return pd.DataFrame(columns=[*CELL, "method", "weights", "mean", "low", "high"])
-    table = pd.concat(found, ignore_index=True)
-    first = [*CELL, "method", "weights"]
-    return table[[*first, *(c for c in table.columns if c not in first)]]
 
 
 def _across(over: pd.DataFrame, ranks: pd.DataFrame, least: float) -> list[str]:
