@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
 from dmn.errors import FeatureError
-from dmn.evaluation.weights import coherence
 from dmn.evaluation.weights.coherence import Coherence, whiten
 from synthetic import unit
 
@@ -41,13 +40,10 @@ def draw(seed: int, count: int, classes: int, shots: int) -> tuple[Coherence, np
     count=st.integers(1, 40),
     classes=st.integers(1, 6),
     shots=st.integers(0, 3),
-    chunk=st.sampled_from([1, 1 << 26]),
 )
-def test_coherence_is_that_of_the_plain_loop(seed, count, classes, shots, chunk):
+def test_coherence_is_that_of_the_plain_loop(seed, count, classes, shots):
     compared, answers = draw(seed, count, classes, shots)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coherence, "CHUNK", chunk)
-        found = compared.of(answers)
+    found = compared.of(answers)
     known = np.repeat(np.arange(classes), shots).tolist()
     expected = [plain(compared.whitened, [*row.tolist(), *known]) for row in answers]
     np.testing.assert_allclose(found, expected, atol=2e-9)

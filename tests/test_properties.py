@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmn.engine import many, pairs
 from dmn.engine.cpu import BlockReader
 from dmn.engine.evaluate import schedule_of
 from dmn.engine.gpu import BatchedReader
 from dmn.engine.readers import dynamic_reading
 from dmn.engine.recorded import open_stream, room
+from dmn.engine.together import blockwise, pairs
+from dmn.engine.together.blockwise import answer_blockwise
+from dmn.engine.together.groups import Factors, Group, grouped
+from dmn.engine.together.requests import Block, Request
 from dmn.errors import FeatureError
 from dmn.method.choices import ENTRY_RULES, POSITIONS, READOUTS
 from dmn.network import evaluate_many
@@ -121,23 +125,107 @@ def test_many_orders_lengths_and_betas_equal_one_at_a_time(case: Case, seed: int
                 same(many.dynamic[o, n, b][order], one.dynamic, TOLERANCE[case.dtype])
 
 
-@settings(QUICK, max_examples=15)
-@given(cases(images=150, kind=None), st.sampled_from([torch.float32, torch.float64]))
+def answers_of(
+    requests: list[Request], orders: list[np.ndarray], pairs_serve: bool
+) -> dict[tuple[int, ...], dict[str, np.ndarray]]:
+    """Return all that a sink is given, put together, by request and beta."""
+    found: dict[tuple[int, ...], dict[str, Any]] = {}
+    lock = Lock()
+
+    def sink(block: Block) -> None:
+        request = requests[block.request]
+        N, C = len(request.views), block.text.shape[1]
+        shape = (len(orders), len(request.lengths), N, C)
+        with lock:
+            own = found.setdefault(
+                (block.request, block.beta),
+                {"text": np.full((N, C), np.nan), "dynamic": np.full(shape, np.nan)}
+                | ({} if block.static is None else {"static": np.full((N, C), np.nan)}),
+            )
+        own["text"][block.rows] = block.text
+        if block.static is not None:
+            own["static"][block.rows] = block.static
+        for o, order in enumerate(block.orders):
+            for n, length in enumerate(block.lengths):
+                assert np.isnan(own["dynamic"][order, length, block.rows]).all()
+                own["dynamic"][order, length, block.rows] = block.dynamic[o, n]
+
+    def served(requests: list[Request], *_: object) -> list[int]:
+        chosen = [i for i, request in enumerate(requests) if pairs.supported(request.model)]
+        return chosen if pairs_serve else []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blockwise, "worthwhile", served)
+        answer_blockwise(requests, orders, sink, block_size=64, num_threads=2)
+    return found
+
+
+def same_answers(requests: list[Request], orders: list[np.ndarray], dtype: torch.dtype) -> None:
+    tolerance = {torch.float64: 1e-10, torch.float32: 3e-5}[dtype]
+    crossed, in_turn = (answers_of(requests, orders, served) for served in (True, False))
+    assert crossed.keys() == in_turn.keys()
+    for key, own in crossed.items():
+        assert own.keys() == in_turn[key].keys()
+        for name, values in own.items():
+            np.testing.assert_allclose(values, in_turn[key][name], rtol=0, atol=tolerance)
+
+
+@settings(QUICK, max_examples=25)
+@given(cases(images=150), st.sampled_from([torch.float32, torch.float64]))
 def test_all_pairs_equal_one_order_after_the_other(case: Case, dtype: torch.dtype) -> None:
     case.dtype = dtype
-    case.options |= {"readout": "similarity", "entry_rule": "entropy", "length": 5}
-    network = case.network()
+    case.options |= {"readout": "similarity"}
     random = np.random.default_rng(case.seed)
     orders = [random.permutation(150) for _ in range(3)]
-    answers = []
-    for chosen in (True, False):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(many, "worthwhile", lambda *_, chosen=chosen: chosen)
-            answers.append(
-                evaluate_many(network, case.stream, orders, (4, 1, 200), (1.0, 3.0), block_size=64)
-            )
-    tolerance = {torch.float64: 1e-10, torch.float32: 1e-5}[dtype]
-    same(answers[0].dynamic, answers[1].dynamic, tolerance)
+    request = Request.of(case.network().model, case.stream, (4, 1, None, 200), (1.0, 3.0))
+    same_answers([request], orders, dtype)
+
+
+@settings(QUICK, max_examples=15)
+@given(cases(images=100, shots=3), st.sampled_from([torch.float32, torch.float64]))
+def test_models_that_answer_together_answer_as_if_alone(case: Case, dtype: torch.dtype) -> None:
+    case.dtype = dtype
+    case.options |= {"readout": "similarity", "entry_rule": "entropy"}
+    random = np.random.default_rng(case.seed)
+    orders = [random.permutation(100) for _ in range(2)]
+    shots, kind = case.shot_features, case.kind
+    models = []
+    for count, acting in ((3, kind), (2, kind), (1, None), (3, None), (0, None)):
+        case.shot_features = None if not count else shots[:, :count]
+        case.kind = acting
+        models.append(case.network().model)
+    # one that pairs do not serve, among those that they do
+    case.options |= {"readout": "center"}
+    models.insert(2, case.network().model)
+    same_answers([Request.of(model, case.stream) for model in models], orders, dtype)
+
+
+def test_models_with_the_same_labels_share_their_groups() -> None:
+    case = Case(shots=4, images=30)
+    shots, models = case.shot_features, []
+    for count in (4, 2, 1):
+        case.shot_features = shots[:, :count]
+        models.append(case.network().model)
+    case.kind = "bias"
+    case.layers = {"key": torch.ones(5, 16, dtype=torch.float64)}
+    models.append(case.network().model)
+    requests = [Request.of(model, case.stream) for model in models]
+    answered = answer_blockwise(requests, [], lambda _: None)
+    groups = grouped(requests, answered, range(4))
+    assert groups == [[(0, 0), (1, 0), (2, 0)], [(3, 0)]]
+    factors = Factors(torch.zeros(30, 16, dtype=torch.float64))
+    for members in groups:
+        Group(members, requests, answered[0], factors)
+    # images, text and four shots, a key bias and zeros in the place of a value bias
+    assert factors.height == 30 + 5 * 5 + 2 * 5
+
+
+def test_different_images_are_refused() -> None:
+    case = Case(images=10)
+    model = case.network().model
+    requests = [Request.of(model, case.stream), Request.of(model, case.stream[:9])]
+    with pytest.raises(FeatureError, match=r"request 1 has views \[9, 4, 16\] .* the same images"):
+        answer_blockwise(requests, [np.arange(10)], lambda _: None)
 
 
 def test_many_answers_go_to_memory_that_is_there() -> None:
@@ -152,16 +240,18 @@ def test_many_answers_go_to_memory_that_is_there() -> None:
 
 def test_all_pairs_serve_many_orders_of_small_classes_only() -> None:
     def pays(case: Case, orders: int) -> bool:
-        model = case.network().model
-        schedule = schedule_of(model, open_stream(model, case.stream))
-        return pairs.worthwhile(model, [schedule] * orders)
+        request = Request.of(case.network().model, case.stream)
+        permutations = [np.arange(case.images)] * orders
+        answered = answer_blockwise([request], [], lambda _: None)
+        return bool(pairs.worthwhile([request], answered, permutations, case.images))
 
     many = {"classes": 200, "images": 2000, "views": 2, "dimension": 512}
     assert pays(Case(**many, options={"length": 50}), orders=10)
+    assert pays(Case(**many, kind="bias", options={"length": 50}), orders=10)
     assert not pays(Case(**many, options={"length": 50}), orders=1)
     assert not pays(Case(**many | {"classes": 2}, options={"length": 50}), orders=10)
-    assert not pays(Case(**many, kind="bias", options={"length": 50}), orders=10)
-    assert not pays(Case(**many, options={"length": 50, "entry_rule": "fifo"}), orders=10)
+    assert not pays(Case(**many, kind="linear", options={"length": 50}), orders=10)
+    assert not pays(Case(**many, options={"length": 50, "readout": "center"}), orders=10)
 
 
 @pytest.mark.parametrize("kind", [None, "bias", "linear"])

@@ -70,12 +70,41 @@ def open_stream(
     Text probabilities go to `text` [N, C] if given. Raises FeatureError.
     """
     checked = as_views(views, model.dimension)
+    rows = None if order is None else check_order(order, len(checked))
+    table, x = _table(model, len(checked))
+    label, entropy = predict_images(model, checked, rows, x, text, pool)
+    return Stream(checked, rows, table, len(table) - len(x), label, entropy)
+
+
+def stream_of(model: Model, x: Tensor, label: np.ndarray, entropy: np.ndarray) -> Stream:
+    """Return the stream of unit features x [N, D] whose text prediction is known."""
+    table, room_for_x = _table(model, len(x))
+    room_for_x[:] = x
+    return Stream(x[:, None], None, table, len(table) - len(x), label, entropy)
+
+
+def _table(model: Model, count: int) -> tuple[Tensor, Tensor]:
+    """Return room for the fixed slots, which are filled in, and `count` images after them."""
+    fixed = model.fixed.reshape(-1, model.dimension)
+    table = room(model, len(fixed) + count, model.dimension)
+    table[: len(fixed)] = fixed
+    return table, table[len(fixed) :]
+
+
+def predict_images(
+    model: Model,
+    checked: Tensor,
+    rows: np.ndarray | None,
+    x: Tensor | None,
+    text: Tensor | None,
+    pool: Workers | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pseudo-labels and entropies [N] of checked views [N, V, D], in the order of `rows`.
+
+    View 0 of unit norm goes to x [N, D], text probabilities go to `text` [N, C], where given.
+    """
     N, V, _ = checked.shape
     kept = selected_views(V, model.view_share)
-    rows = None if order is None else check_order(order, N)
-    fixed = model.fixed.reshape(-1, model.dimension)
-    table = room(model, len(fixed) + N, model.dimension)
-    table[: len(fixed)] = fixed
     label = np.empty(N, np.int64)
     entropy = np.empty(N, scalar_type(model.dtype))
 
@@ -83,10 +112,11 @@ def open_stream(
         start, stop = span
         part = checked[start:stop] if rows is None else checked[rows[start:stop]]
         unit = normalise(part.to(model.device, model.dtype))
-        table[len(fixed) + start : len(fixed) + stop] = unit[:, 0]
         found = predict(unit, model.columns, model.classes, model.logit_scale, kept)
         label[start:stop] = found.pseudo_label.cpu().numpy()
         entropy[start:stop] = found.entropy.cpu().numpy()
+        if x is not None:
+            x[start:stop] = unit[:, 0]
         if text is not None:
             text[start:stop] = found.probability
 
@@ -94,7 +124,7 @@ def open_stream(
     spans = blocks(N, max(1, numbers // (model.classes * V)))
     for _ in map(task, spans) if pool is None else pool.map(task, spans):
         pass
-    return Stream(checked, rows, table, len(fixed), label, entropy)
+    return label, entropy
 
 
 def as_rows(views: object) -> Sequence:

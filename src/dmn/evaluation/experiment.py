@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +100,7 @@ class Experiment:
         self.views = options.pop("views", None)
         self.network = _network(data, config, cell, options)
         self.validation = validation_part(data, config, cell)
+        self.validated: Run | None = None
         self._compared: tuple[Part, Coherence] | None = None
 
     def run(
@@ -120,7 +120,7 @@ class Experiment:
 
         `permutations` of its rows are as many; else a seed's own order is taken.
         """
-        return self.runs_by_length(seeds, [self.network.model.length], part, permutations)[0]
+        return next(run_all([self], seeds, part, permutations))[0]
 
     def runs_by_length(
         self,
@@ -133,42 +133,9 @@ class Experiment:
 
         Validation images are answered by a memory of the network's own length.
         """
-        part = part or self.data.test
-        if permutations is None:
-            permutations = [stream_order(seed, len(part)) for seed in seeds]
-        found = self._answer(part, seeds, permutations, lengths)
-        validated = self._validate(seeds)
-        coherence = self._coherence(part)
-        for runs in found:
-            for i, run in enumerate(runs):
-                run = replace(run, validated=validated[i], coherence=coherence)
-                runs[i] = replace(run, weights=weigh(run, self.config, self.fusions))
-        return found
+        return next(run_all([self], seeds, part, permutations, lengths))
 
-    def _validate(self, seeds: Sequence[int]) -> Sequence[Run | None]:
-        """Return the answers to the validation images for each seed, None where none are needed.
-
-        They join the test images, unlabelled as those, so that the memory is as full as the one
-        that test images meet: one stream for all seeds, in an order of the split's. By the rule
-        `first` they are a stream of their own, in an order of each seed's.
-        """
-        if self.validation is None or "validation" not in self.fusions:
-            return [None] * len(seeds)
-        if self.config.fusion.rule == "first":
-            count, lengths = len(self.validation), [self.network.model.length]
-            alone = [stream_order(seed, count, "validation") for seed in seeds]
-            return self._answer(self.validation, seeds, alone, lengths)[0]
-        return [self._validated] * len(seeds)
-
-    @cached_property
-    def _validated(self) -> Run:
-        assert self.validation is not None
-        both, split = joined(self.data.test, self.validation), self.data.split_seed
-        order = stream_order(split, len(both), "validation images in the test stream")
-        rows = np.arange(len(self.data.test), len(both))
-        return self._answer(both, [split], [order], [self.network.model.length], rows)[0][0]
-
-    def _coherence(self, part: Part) -> Coherence | None:
+    def compared_on(self, part: Part) -> Coherence | None:
         """Return what compares answers to a part, kept for the next run of the same part."""
         needed = "label_free" in self.fusions or (
             "validation" in self.fusions
@@ -192,42 +159,125 @@ class Experiment:
         for first in range(0, len(seeds), count):
             yield self.runs(seeds[first : first + count])
 
-    def _answer(
-        self,
-        part: Part,
-        seeds: Sequence[int],
-        permutations: Sequence[np.ndarray],
-        lengths: Sequence[int | None],
-        rows: np.ndarray | None = None,
-    ) -> list[list[Run]]:
-        """Return unweighted runs by length and seed, of some ascending rows of the part."""
-        from dmn.evaluation.gathering import Gathering
+    def forget(self) -> None:
+        """Let go of what compares answers: it is as large as the images' features in float64."""
+        self._compared = None
 
-        views = part.views if self.views is None else part.views[:, : self.views]
-        # no class can hold more than all images
-        limits = [len(part) if length is None else length for length in lengths]
-        kept = np.arange(len(part)) if rows is None else rows
-        gathering = Gathering(kept, len(seeds), len(lengths), self.whole)
-        model = self.network.model
-        common = gathering.fill(model, views, permutations, limits)
-        return [
+
+def run_all(
+    experiments: Sequence[Experiment],
+    seeds: Sequence[int],
+    part: Part | None = None,
+    permutations: Sequence[np.ndarray] | None = None,
+    lengths: Sequence[int | None] | None = None,
+) -> Iterator[list[list[Run]]]:
+    """Yield the runs of each experiment by memory length and seed, on a part or the test images.
+
+    What the experiments have in common is computed once. `permutations` of the part's rows are as
+    many as seeds; else a seed's own order is taken. `lengths`: None for no limit; else the
+    networks' own.
+    """
+    part = part or experiments[0].data.test
+    if permutations is None:
+        permutations = [stream_order(seed, len(part)) for seed in seeds]
+    found = _answers(experiments, part, seeds, permutations, lengths)
+    validated = _validate(experiments, seeds)
+    for experiment, known, by_length in zip(experiments, validated, found, strict=True):
+        coherence = experiment.compared_on(part)
+        for runs in by_length:
+            for i, run in enumerate(runs):
+                run = replace(run, validated=known[i], coherence=coherence)
+                runs[i] = replace(run, weights=weigh(run, experiment.config, experiment.fusions))
+        yield by_length
+        if len(experiments) > 1:
+            experiment.forget()
+
+
+def _validate(
+    experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> list[Sequence[Run | None]]:
+    """Return each experiment's answers to its validation images by seed, None where none are due.
+
+    They join the test images, unlabelled as those, so that the memory is as full as the one
+    that test images meet: one stream for all seeds, in an order of the split's. By the rule
+    `first` they are a stream of their own, in an order of each seed's.
+    """
+    found: list[Sequence[Run | None]] = [[None] * len(seeds) for _ in experiments]
+    due = [
+        i
+        for i, experiment in enumerate(experiments)
+        if experiment.validation is not None and "validation" in experiment.fusions
+    ]
+    for rule in dict.fromkeys(experiments[i].config.fusion.rule for i in due):
+        own = [i for i in due if experiments[i].config.fusion.rule == rule]
+        for count in dict.fromkeys(len(experiments[i].validation or []) for i in own):
+            same = [i for i in own if len(experiments[i].validation or []) == count]
+            runs = _validated([experiments[i] for i in same], seeds, alone=rule == "first")
+            for i, known in zip(same, runs, strict=True):
+                found[i] = known
+    return found
+
+
+def _validated(
+    experiments: Sequence[Experiment], seeds: Sequence[int], alone: bool
+) -> list[Sequence[Run]]:
+    """Return the answers of experiments with the same validation images to these, by seed."""
+    first = experiments[0]
+    assert first.validation is not None
+    if alone:
+        count = len(first.validation)
+        permutations = [stream_order(seed, count, "validation") for seed in seeds]
+        found = _answers(experiments, first.validation, seeds, permutations)
+        return [runs for (runs,) in found]
+    missing = [e for e in experiments if e.validated is None]
+    if missing:
+        both, split = joined(first.data.test, first.validation), first.data.split_seed
+        order = stream_order(split, len(both), "validation images in the test stream")
+        rows = np.arange(len(first.data.test), len(both))
+        found = _answers(missing, both, [split], [order], rows=rows)
+        for experiment, ((run,),) in zip(missing, found, strict=True):
+            experiment.validated = run
+    return [[e.validated] * len(seeds) for e in experiments if e.validated is not None]
+
+
+def _answers(
+    experiments: Sequence[Experiment],
+    part: Part,
+    seeds: Sequence[int],
+    permutations: Sequence[np.ndarray],
+    lengths: Sequence[int | None] | None = None,
+    rows: np.ndarray | None = None,
+) -> list[list[list[Run]]]:
+    """Return unweighted runs by experiment, length and seed, of some ascending rows of the part."""
+    from dmn.engine.together.requests import Request
+    from dmn.evaluation.gathering import Gathering
+
+    requests = [Request.of(e.network.model, part.views[:, : e.views], lengths) for e in experiments]
+    kept = np.arange(len(part)) if rows is None else rows
+    gathering = Gathering(requests, permutations, kept, experiments[0].whole)
+    return [
+        [
             [
                 Run(
-                    cell=self.cell,
+                    cell=experiment.cell,
                     order_seed=seed,
                     order=np.asarray(order),
                     labels=part.labels[kept],
-                    classes=model.classes,
-                    fronts=gathering.fronts(i, place),
-                    pseudo_label=common.pseudo_label[kept],
-                    entropy=common.entropy[kept],
+                    classes=request.model.classes,
+                    fronts=gathering.fronts((i, o, n)),
+                    pseudo_label=answered.pseudo_label[kept],
+                    entropy=answered.entropy[kept],
                     weights={},
-                    predictions=gathering.predictions(i, place),
+                    predictions=gathering.predictions((i, o, n)),
                 )
-                for i, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
+                for o, (seed, order) in enumerate(zip(seeds, permutations, strict=True))
             ]
-            for place in range(len(limits))
+            for n in range(len(request.lengths))
         ]
+        for i, (experiment, request, answered) in enumerate(
+            zip(experiments, requests, gathering.answered, strict=True)
+        )
+    ]
 
 
 def joined(part: Part, others: Part) -> Part:

@@ -7,72 +7,85 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from dmn.engine.many import Answered, Block, answer_many
 from dmn.engine.search import Fronts
+from dmn.engine.together.blockwise import answer_blockwise
+from dmn.engine.together.requests import Answered, Block, Request
 from dmn.method.fusion import Predictions
-from dmn.method.model import Model
+
+Key = tuple[int, int, int]
 
 
 class Gathering:
-    """The answers of one model to some rows of its views, by order and memory length.
+    """The answers of several requests to some of N images, by (request, order, length).
 
-    rows [M]: which are kept, ascending; `whole`: keep the probabilities of all classes too, in
-    dynamic [orders, lengths, N, C].
+    rows [M]: of the images that are kept, ascending; `whole`: keep the probabilities of all
+    classes too.
     """
 
-    def __init__(self, rows: np.ndarray, orders: int, lengths: int, whole: bool = False) -> None:
-        self.rows, self.whole = rows, whole
-        self._shape = orders, lengths
-        self._parts: dict[tuple[int, int], list[tuple[np.ndarray, Fronts]]]
-        self._parts = {(o, n): [] for o in range(orders) for n in range(lengths)}
-        self._dynamic: np.ndarray | None = None
-        self._answered: Answered | None = None
-
-    def fill(
+    def __init__(
         self,
-        model: Model,
-        views: np.ndarray,
+        requests: Sequence[Request],
         permutations: Sequence[np.ndarray],
-        lengths: Sequence[int],
-    ) -> Answered:
-        """Answer all orders and lengths; return what they have in common."""
-        self._wanted = np.zeros(len(views), dtype=bool)
-        self._wanted[self.rows] = True
-        if self.whole:
-            kind = str(model.dtype).removeprefix("torch.")
-            self._dynamic = np.empty((*self._shape, len(views), model.classes), kind)
-        found = answer_many(model, views, permutations, lengths, [model.beta], self._take)
-        self._answered = found
-        return found
+        rows: np.ndarray,
+        whole: bool = False,
+    ) -> None:
+        keys = [
+            (i, o, n)
+            for i, request in enumerate(requests)
+            for o in range(len(permutations))
+            for n in range(len(request.lengths))
+        ]
+        self._place = np.full(len(permutations[0]), -1)
+        self._place[rows] = np.arange(len(rows))
+        self._parts: dict[Key, list[tuple[np.ndarray, Fronts]]] = {key: [] for key in keys}
+        self._whole: dict[Key, Predictions] = {}
+        self._shared: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        if whole:
+            for key in keys:
+                self._whole[key] = self._room(requests[key[0]], key[0], len(rows))
+        self.answered: list[Answered] = answer_blockwise(
+            requests, permutations, self._take, rows=rows
+        )
+
+    def _room(self, request: Request, place: int, count: int) -> Predictions:
+        """Return room for probabilities; text and static are those of all orders and lengths."""
+        model = request.model
+        kind = str(model.dtype).removeprefix("torch.")
+        text, static, dynamic = (np.empty((count, model.classes), kind) for _ in range(3))
+        common = self._shared.setdefault(place, (text, None if model.static is None else static))
+        return Predictions(common[0], dynamic, common[1])
 
     def _take(self, block: Block) -> None:
-        kept = self._wanted[block.rows]
-        if not kept.any():
+        places = self._place[block.rows]
+        kept = np.flatnonzero(places >= 0)
+        if not len(kept):
             return
-        rows, some = block.rows[kept], slice(None) if kept.all() else np.flatnonzero(kept)
+        some = slice(None) if len(kept) == len(places) else kept
         text = _array(block.text)[some]
-        static = None if block.static is None else _array(block.static[0])[some]
-        for o, answers in zip(block.orders, block.dynamic, strict=True):
-            for n in range(len(answers)):
-                dynamic = _array(answers[n, 0])[some]
-                self._parts[o, n].append((rows, Fronts.of(Predictions(text, dynamic, static))))
-                if self._dynamic is not None:
-                    self._dynamic[o, n, rows] = dynamic
+        static = None if block.static is None else _array(block.static)[some]
+        for o, order in enumerate(block.orders):
+            for n, length in enumerate(block.lengths):
+                key = block.request, order, length
+                found = Predictions(text, _array(block.dynamic[o, n])[some], static)
+                self._parts[key].append((places[some], Fronts.of(found)))
+                if key in self._whole:
+                    _copy(self._whole[key], places[some], found)
 
-    def fronts(self, order: int, length: int) -> Fronts:
+    def fronts(self, key: Key) -> Fronts:
         """Return the fronts of the rows, once: what they were made of is let go."""
-        parts = self._parts.pop((order, length))
-        rows = np.concatenate([rows for rows, _ in parts])
-        return Fronts.joined([fronts for _, fronts in parts]).taken(np.argsort(rows))
+        parts = self._parts.pop(key)
+        places = np.concatenate([places for places, _ in parts])
+        return Fronts.joined([fronts for _, fronts in parts]).taken(np.argsort(places))
 
-    def predictions(self, order: int, length: int) -> Predictions | None:
+    def predictions(self, key: Key) -> Predictions | None:
         """Return the probabilities of all classes for the rows, where they were kept."""
-        if self._dynamic is None or self._answered is None:
-            return None
-        found = self._answered
-        static = None if found.static is None else _array(found.static[0])
-        whole = Predictions(_array(found.text), self._dynamic[order, length], static)
-        return whole if len(self.rows) == len(whole.text) else whole.taken(self.rows)
+        return self._whole.get(key)
+
+
+def _copy(whole: Predictions, places: np.ndarray, part: Predictions) -> None:
+    whole.text[places], whole.dynamic[places] = part.text, part.dynamic
+    if whole.static is not None and part.static is not None:
+        whole.static[places] = part.static
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -35,6 +35,8 @@ from dmn.report.words import cell_words, said, text_words, verdict, where
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dmn.evaluation.run import Run
+
 TITLE = "Main results"
 QUESTION = "How much does each memory add to text alone, and how much is the weight search?"
 NEEDS = ("projection",)
@@ -69,27 +71,32 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run every cell over the orders; keep each component's answer for every sample."""
-    from dmn.evaluation.experiment import Experiment, cell_name, study_cells
+    from dmn.evaluation.experiment import Experiment, cell_name, run_all, study_cells
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {
         "labels": data.test.labels.astype(np.int16),
         "order_seeds": np.asarray(order_seeds, dtype=np.int64),
     }
-    for cell in study_cells(data, config):
-        experiment = Experiment(data, config, cell)
-        runs = experiment.runs(order_seeds)
+    experiments = [Experiment(data, config, cell) for cell in study_cells(data, config)]
+    found = run_all(experiments, order_seeds)
+    for experiment, [runs] in zip(experiments, found, strict=True):
         samples["orders"] = np.stack([run.order for run in runs]).astype(np.int32)
-        for run in runs:
-            rows += run.accuracy_rows(seen=0) + run.weight_rows(seen=0)
-            rows += run.course_rows(options.checkpoints)
-        name = cell_name(cell)
+        rows += [row for run in runs for row in _rows(run, options)]
+        name = cell_name(experiment.cell)
         for names in runs[0].kinds():
             answers = np.stack([run.answers(*names) for run in runs])
             samples["/".join([name, *names])] = answers.astype(np.int16)
         samples[f"{name}/pseudo_label"] = runs[0].pseudo_label.astype(np.int16)
         samples[f"{name}/entropy"] = runs[0].entropy.round(4).astype(np.float32)
+        # what compares the answers of this cell goes before the next cell's comes
+        runs.clear()
     return pack(rows, len(data.test), samples)
+
+
+def _rows(run: Run, options: Options) -> list[dict[str, Any]]:
+    found = run.accuracy_rows(seen=0) + run.weight_rows(seen=0)
+    return found + run.course_rows(options.checkpoints)
 
 
 def report(

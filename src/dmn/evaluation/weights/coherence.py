@@ -7,6 +7,7 @@ to the others that got its answer. No label of any image that is answered is loo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import linalg, sparse
@@ -14,7 +15,6 @@ from scipy import linalg, sparse
 from dmn.errors import FeatureError
 
 LEAST = 1e-3  # shrinkage that keeps the covariance invertible
-CHUNK = 1 << 26  # bytes of the sums that are made at once
 DIGITS = 9  # of a coherence: what differs by less is a tie on any processor
 
 
@@ -45,54 +45,56 @@ class Coherence:
         others that have its answer; 0 for an image that is alone.
         """
         distinct, place = _distinct(answers)
-        N, C = distinct.shape[1], self.classes
-        # most images have one answer whatever the weights: their sums are the same for all
-        varies = np.flatnonzero((distinct != distinct[0]).any(axis=0))
-        given = np.concatenate([distinct[0], self.known])
-        given[varies] = -1
-        sure = np.flatnonzero(given >= 0)
-        common = _Sums.of(given[None, sure], self.whitened[sure], C)
-        step = max(1, CHUNK // (8 * C * self.whitened.shape[1]))
-        found = [
-            (common + _Sums.of(part[:, varies], self.whitened[varies], C)).pairs()
-            for part in (distinct[i : i + step] for i in range(0, len(distinct), step))
-        ]
-        return (np.concatenate(found) / (N + len(self.known))).round(DIGITS)[place]
+        sums = _Sums.of(np.concatenate([distinct[0], self.known]), self.whitened, self.classes)
+        found = [sums.pairs()]
+        # neighbours on a grid of weights differ in few answers
+        for before, after in pairwise(distinct):
+            sums.move(np.flatnonzero(before != after), before, after, self.whitened)
+            found.append(sums.pairs())
+        return (np.array(found) / len(self.whitened)).round(DIGITS)[place]
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums of whitened images by candidate and class: of vectors [W, C, D], squares, counts."""
+    """Sums over whitened images by class: of vectors [C, D], their squares [C] and counts [C].
+
+    different [C]: the sum of the inner products of all ordered pairs of different images.
+    """
 
     vectors: np.ndarray
     squares: np.ndarray
     counts: np.ndarray
+    different: np.ndarray
 
     @classmethod
     def of(cls, answers: np.ndarray, images: np.ndarray, classes: int) -> _Sums:
-        W, N = answers.shape
-        rows = (answers + classes * np.arange(W)[:, None]).reshape(-1)
-        member = sparse.csr_array(
-            (np.ones(W * N), (rows, np.tile(np.arange(N), W))), shape=(W * classes, N)
-        )
-        shape = (W, classes)
-        return cls(
-            np.asarray(member @ images).reshape(*shape, images.shape[1]),
-            np.asarray(member @ (images**2).sum(axis=1)).reshape(shape),
-            np.bincount(rows, minlength=W * classes).reshape(shape),
-        )
+        """Return the sums over images [N, D] of answers [N]."""
+        D = images.shape[1]
+        empty = cls(np.zeros((classes, D)), np.zeros(classes), np.zeros(classes), np.zeros(classes))
+        empty._add(answers, np.ones(len(answers)), images)
+        return empty
 
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(
-            self.vectors + other.vectors,
-            self.squares + other.squares,
-            self.counts + other.counts,
-        )
+    def move(
+        self, rows: np.ndarray, before: np.ndarray, after: np.ndarray, images: np.ndarray
+    ) -> None:
+        """Move some rows of images from the classes `before` [N] to those `after` [N]."""
+        moved = np.concatenate([rows, rows])
+        signs = np.repeat([-1.0, 1.0], len(rows))
+        self._add(np.concatenate([before[rows], after[rows]]), signs, images[moved])
 
-    def pairs(self) -> np.ndarray:
-        """Return for each candidate [W] the sum over images of the similarity to the others."""
-        different = np.einsum("wcd,wcd->wc", self.vectors, self.vectors) - self.squares
-        return np.asarray((different / np.maximum(self.counts - 1, 1)).sum(axis=1))
+    def _add(self, answers: np.ndarray, signs: np.ndarray, images: np.ndarray) -> None:
+        touched, place = np.unique(answers, return_inverse=True)
+        shape = (len(touched), len(answers))
+        member = sparse.csr_array((signs, (place, np.arange(len(answers)))), shape=shape)
+        self.vectors[touched] += member @ images
+        self.squares[touched] += member @ np.einsum("nd,nd->n", images, images)
+        self.counts[touched] += member.sum(axis=1)
+        own = self.vectors[touched]
+        self.different[touched] = np.einsum("cd,cd->c", own, own) - self.squares[touched]
+
+    def pairs(self) -> float:
+        """Return the sum over images of the similarity to the others of their class."""
+        return float((self.different / np.maximum(self.counts - 1, 1)).sum())
 
 
 def _distinct(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,8 +111,6 @@ def whiten(features: np.ndarray) -> np.ndarray:
 
     The covariance is shrunk towards a multiple of the identity as Ledoit and Wolf (2004) derive.
     """
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
     x = features.astype(np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     x -= x.mean(axis=0)
@@ -118,8 +118,24 @@ def whiten(features: np.ndarray) -> np.ndarray:
     scale = np.trace(covariance) / len(covariance)
     if scale == 0:
         return x
-    shrinkage = max(float(ledoit_wolf_shrinkage(x, assume_centered=True)), LEAST)
+    shrinkage = max(_shrinkage(x, covariance), LEAST)
     covariance *= 1 - shrinkage
     covariance[np.diag_indices_from(covariance)] += shrinkage * scale
     root = linalg.cholesky(covariance, lower=True)
-    return np.asarray(linalg.solve_triangular(root, x.T, lower=True).T)
+    # in the place of x: there are as many numbers as in all features
+    return np.asarray(linalg.solve_triangular(root, x.T, lower=True, overwrite_b=True).T)
+
+
+def _shrinkage(x: np.ndarray, covariance: np.ndarray) -> float:
+    """Return the share of the identity of Ledoit and Wolf (2004) for centred x [N, D].
+
+    By hand: scikit-learn's takes longer to load than most jobs last, and squares all features
+    though the norm of each suffices.
+    """
+    N, D = x.shape
+    scale = np.trace(covariance) / D
+    squared = (covariance**2).sum()
+    spread = (np.einsum("nd,nd->n", x, x) ** 2).sum() / N
+    noise = (spread - squared) / (D * N)
+    distance = squared / D - scale**2
+    return float(min(noise, distance) / distance) if distance > 0 else 0.0

@@ -1,0 +1,1 @@
+"""Several models, stream orders and memory lengths at once, from one product of all images."""
