@@ -14,13 +14,13 @@ from packaging.utils import canonicalize_name
 from audited import CODE, SPLIT, TABLE, TEXT, make_checkout, record
 from dmn.artifacts import write_json, write_tensors, write_text
 from dmn.audit.checks import Check, as_json, passed, print_table
-from dmn.audit.comparison import chain_order, phase
 from dmn.audit.configuration import changed_keys, check_records
 from dmn.audit.environment import check_environment, check_revision, problems
 from dmn.audit.hashes import check_extra, check_manifest, read_manifest
 from dmn.audit.lineage import lineage, print_lineage
 from dmn.audit.rebuild import check_rebuilt, compare, known_target
 from dmn.audit.records import read_records, upstream
+from dmn.audit.runs.comparison import chain_order, phase
 from dmn.errors import ArtifactError, DataError
 from dmn.pipeline import paths
 

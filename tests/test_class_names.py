@@ -19,9 +19,10 @@ from dmn.artifacts import read_rows, write_json, write_rows, write_tensors
 from dmn.config import load
 from dmn.datasets.registry import DatasetEntry
 from dmn.datasets.splits import Split, told_apart
+from dmn.evaluation.answers import read_all_samples
 from dmn.evaluation.inputs import Inputs, read_data
 from dmn.report.drawing import fonts
-from dmn.stages.reports import read_all_samples, write_study
+from dmn.stages.reports import write_study
 from dmn.studies import failures
 from synthetic import study_data
 

@@ -11,7 +11,7 @@ import pytest
 
 from audited import SPLIT, TABLE, TEXT, list_files, make_checkout
 from dmn.artifacts import write_json, write_tensors, write_text
-from dmn.audit.comparison import compare, lines
+from dmn.audit.runs.comparison import compare, lines
 from dmn.cli import main
 from dmn.errors import ArtifactError, ConfigError
 from dmn.pipeline import paths

@@ -62,7 +62,7 @@ COMMANDS = {
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "explain": Command("why a test image got its answers", "dmn.pipeline.explanation"),
-    "compare": Command("where two runs differ first", "dmn.audit.comparison"),
+    "compare": Command("where two runs differ first", "dmn.audit.runs.comparison"),
     "published": Command("published numbers of other methods", "dmn.report.peers.published"),
     "config": Command("check a configuration, write it out whole", "dmn.pipeline.asked"),
     "bench": Command("measure this machine's speed, and the intervals", commands=BENCHMARKS),

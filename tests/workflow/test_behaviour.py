@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, make_checkout
 
-from dmn.audit.comparison import PHASES, phase
+from dmn.audit.runs.comparison import PHASES, phase
 from dmn.pipeline import paths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

@@ -15,11 +15,11 @@ from pathlib import Path
 from dmn.artifacts import write_text
 from dmn.audit.checks import Check
 from dmn.audit.commands import copy_sources, last_lines, run
-from dmn.audit.comparison import PHASES, chain_order, phase
 from dmn.audit.configuration import run_config
 from dmn.audit.differences import Difference, difference
 from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS, Record, read_records
+from dmn.audit.runs.comparison import PHASES, chain_order, phase
 from dmn.config import Config
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ArtifactError, nearest

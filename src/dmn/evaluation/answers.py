@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmn.artifacts import read_rows, read_tensor_metadata, read_tensors
 from dmn.errors import ArtifactError
-from dmn.evaluation.contract import Measurement
+from dmn.evaluation.contract import Measurement, split_sample_name
 from dmn.seeds import seed_range
 
 if TYPE_CHECKING:
@@ -131,6 +132,29 @@ def attach(
             found[key] = _answers(arrays, *place)
         column.append(found[key])
     return rows.assign(**{COLUMN: pd.Series(column, index=rows.index, dtype=object)})
+
+
+# text whatever it looks like: classes are called 1 and 007
+_TEXT = {"training_seed": str, "class_name": str}
+
+
+def read_all_rows(files: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a study's jobs, one after the other."""
+    import pandas as pd
+
+    return pd.concat([read_rows(file, dtype=_TEXT) for file in files], ignore_index=True)
+
+
+def read_all_samples(files: Sequence[str]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
+    """Return per-sample answers by (dataset, backbone, split seed, orders)."""
+    samples: dict[tuple[str, str, int, str], dict[str, Any]] = {}
+    for file in files:
+        facts = read_tensor_metadata(file)
+        for name, array in read_tensors(file).items():
+            split, own = split_sample_name(name)
+            key = (facts["dataset"], facts["backbone"], split, facts["orders"])
+            samples.setdefault(key, {"class_names": facts["class_names"]})[own] = array
+    return samples
 
 
 def _answers(

@@ -2,10 +2,12 @@
 
     dmn compare ../before .
     dmn compare ../before . --json difference.json
+    dmn compare ../before . --accuracy accuracy.csv
 
 A run is a folder with reports/all. Files differ where their listed hashes do; of each phase, the
-first that differs is opened to say how. Exit status: 0 the runs are the same, 1 they differ, 2
-they cannot be compared.
+first that differs is opened to say how. With --accuracy, the cells that both runs measured in the
+study main are compared, too, paired by seeds and test images. Exit status: 0 the runs are the same,
+1 they differ, 2 they cannot be compared.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from dmn.artifacts import write_json
+from dmn.artifacts import write_json, write_rows
 from dmn.audit.configuration import changed_keys
 from dmn.audit.differences import difference
 from dmn.audit.hashes import read_manifest
@@ -115,6 +117,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", metavar="FOLDER", help="one run")
     parser.add_argument("after", metavar="FOLDER", help="the other")
     parser.add_argument("--json", metavar="FILE", help="also write all that differs")
+    parser.add_argument(
+        "--accuracy", metavar="FILE", help="also compare accuracies, and write the table as CSV"
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -123,5 +128,11 @@ def main(arguments: argparse.Namespace) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines(found)))
     if arguments.json:
         write_json(arguments.json, asdict(found))
+    if arguments.accuracy:
+        from dmn.audit.runs.accuracy import change_words, changed_accuracy
+
+        table, notes = changed_accuracy(Path(arguments.before), Path(arguments.after))
+        write_rows(arguments.accuracy, table)
+        sys.stdout.write("".join(f"{line}\n" for line in change_words(table, notes)))
     if not found.identical:
         raise SystemExit(1)
