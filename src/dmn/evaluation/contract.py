@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dmn.datasets.registry import DatasetEntry
+    from dmn.evaluation.gathered.finished import Finished
     from dmn.method.projections import Projections
 
 # training: the paper's training settings of the data set; images: pictures of the test images
@@ -69,6 +70,7 @@ class StudyData:
     memories: the static memory [C, 1+K, D] by K, of each class its text feature, then its shots;
     projections by (K, training seed); shifts by (kind, severity). `train` and `val` are None where
     the data set has only a test part. entry: of the registry, as far as the study needs it.
+    finished: what a job that was stopped had answered.
     """
 
     dataset: str
@@ -85,6 +87,12 @@ class StudyData:
     shifts: dict[tuple[str, int], Part] = field(default_factory=dict)
     thumbnails: dict[str, np.ndarray] = field(default_factory=dict)
     entry: DatasetEntry | None = None
+    finished: Finished | None = None
+
+    @property
+    def place(self) -> str:
+        """Return data set, backbone and split in words, for who waits for them."""
+        return f"{self.dataset}, {self.backbone}, split {self.split_seed}"
 
 
 @dataclass(frozen=True)

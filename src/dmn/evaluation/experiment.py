@@ -250,11 +250,12 @@ def _answers(
 ) -> list[list[list[Run]]]:
     """Return unweighted runs by experiment, length and seed, of some ascending rows of the part."""
     from dmn.engine.together.requests import Request
-    from dmn.evaluation.gathering import Gathering
+    from dmn.evaluation.gathered.gathering import Gathering
 
     requests = [Request.of(e.network.model, part.views[:, : e.views], lengths) for e in experiments]
     kept = np.arange(len(part)) if rows is None else rows
-    gathering = Gathering(requests, permutations, kept, experiments[0].whole)
+    data, whole = experiments[0].data, experiments[0].whole
+    gathering = Gathering(requests, permutations, kept, whole, data.finished, data.place)
     return [
         [
             [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ from dmn.artifacts import write_rows, write_tensors
 from dmn.config import Config, from_argument
 from dmn.datasets.images import read_thumbnails
 from dmn.evaluation.contract import StudyData, sample_name
+from dmn.evaluation.gathered.finished import Finished
 from dmn.evaluation.inputs import Inputs, read_data
 from dmn.pipeline import paths
 from dmn.seeds import given_seeds
@@ -94,10 +95,12 @@ def main(arguments: argparse.Namespace) -> None:
     entry = find_entry(arguments.dataset, config)
     torch.set_num_threads(arguments.threads)
     inputs = Inputs(**{field.name: getattr(arguments, field.name) for field in fields(Inputs)})
+    finished = Finished(Path(f"{arguments.rows}.unfinished"))
     tables: list[pd.DataFrame] = []
     samples: dict[str, np.ndarray] = {}
     for split, own in zip(splits, inputs.by_split(len(splits)), strict=True):
         data = read_data(own, config, entry, arguments.backbone, split)
+        data = replace(data, finished=finished)
         data.thumbnails.update(thumbnails(data, own.images))
         rows, answers = measure(module, data, config, options, order_seeds)
         tables.append(rows.assign(**provenance(own, data, config)))
@@ -106,3 +109,4 @@ def main(arguments: argparse.Namespace) -> None:
     facts = {"study": arguments.study, "dataset": data.dataset, "backbone": data.backbone}
     facts |= {"orders": arguments.orders, "class_names": data.class_names}
     write_tensors(arguments.samples, samples, facts)
+    finished.remove()

@@ -10,6 +10,8 @@ from torch import Tensor
 from dmn.engine.search import Fronts
 from dmn.engine.together.blockwise import answer_blockwise
 from dmn.engine.together.requests import Answered, Block, Request
+from dmn.evaluation.gathered.finished import Finished
+from dmn.evaluation.gathered.progress import progress
 from dmn.method.fusion import Predictions
 
 Key = tuple[int, int, int]
@@ -19,7 +21,8 @@ class Gathering:
     """The answers of several requests to some of N images, by (request, order, length).
 
     rows [M]: of the images that are kept, ascending; `whole`: keep the probabilities of all
-    classes too.
+    classes too. What a stopped job has `finished` is not answered again. `what`: for a
+    terminal.
     """
 
     def __init__(
@@ -28,6 +31,8 @@ class Gathering:
         permutations: Sequence[np.ndarray],
         rows: np.ndarray,
         whole: bool = False,
+        finished: Finished | None = None,
+        what: str = "a stream",
     ) -> None:
         keys = [
             (i, o, n)
@@ -43,9 +48,26 @@ class Gathering:
         if whole:
             for key in keys:
                 self._whole[key] = self._room(requests[key[0]], key[0], len(rows))
-        self.answered: list[Answered] = answer_blockwise(
-            requests, permutations, self._take, rows=rows
-        )
+        self._fronts: dict[Key, Fronts] = {}
+        names: list[str] = []
+        if finished is not None and not whole:
+            names = finished.names(requests, permutations, rows)
+        known = [None if finished is None else finished.read(name) for name in names]
+        self.answered: list[Answered] = []
+        if names and all(own is not None for own in known):
+            for place, own in enumerate(known):
+                assert own is not None
+                self.answered.append(own[0])
+                self._fronts |= {(place, o, n): fronts for (o, n), fronts in own[1].items()}
+            return
+        with progress(f"{what}: answers", len(keys) * len(rows)) as self._count:
+            self.answered += answer_blockwise(requests, permutations, self._take, rows=rows)
+        for key in keys:
+            self._fronts[key] = self._joined(key)
+        for place, name in enumerate(names):
+            assert finished is not None
+            kept = {(o, n): fronts for (i, o, n), fronts in self._fronts.items() if i == place}
+            finished.write(name, self.answered[place], kept)
 
     def _room(self, request: Request, place: int, count: int) -> Predictions:
         """Return room for probabilities; text and static are those of all orders and lengths."""
@@ -70,9 +92,13 @@ class Gathering:
                 self._parts[key].append((places[some], Fronts.of(found)))
                 if key in self._whole:
                     _copy(self._whole[key], places[some], found)
+        self._count(len(kept) * len(block.orders) * len(block.lengths))
 
     def fronts(self, key: Key) -> Fronts:
-        """Return the fronts of the rows, once: what they were made of is let go."""
+        """Return the fronts of the rows."""
+        return self._fronts[key]
+
+    def _joined(self, key: Key) -> Fronts:
         parts = self._parts.pop(key)
         places = np.concatenate([places for places, _ in parts])
         return Fronts.joined([fronts for _, fronts in parts]).taken(np.argsort(places))
