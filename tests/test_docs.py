@@ -18,6 +18,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
+from development.leaderboard import parser as leaderboard
 from development.variations.__main__ import parser as variations
 from dmn import cli
 from dmn.config import Config
@@ -83,6 +84,8 @@ def test_every_command_line_is_understood(words: list[str]) -> None:
             whole().parse_args(rest)
         case ["python", "-m", "development.variations", *rest]:
             variations().parse_args(rest)
+        case ["python", "-m", "development.leaderboard", *rest]:
+            leaderboard().parse_args(rest)
         case ["snakemake", *rest]:
             # the plugin of another cluster is not installed here
             known = " ".join(rest).replace("--executor kubernetes", "--executor slurm")
