@@ -27,11 +27,11 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 reports: setup
-	snakemake --cores $(CORES) reports/all
+	dmn run --cores $(CORES)
 
 # features of three released CLIPs: 5 MB, no image, no GPU
 satellite: setup
-	snakemake --cores $(CORES) reports/all --configfile config/satellite.yaml
+	dmn run --cores $(CORES) --config config/satellite.yaml
 
 # what a configuration downloads, stores, computes and runs: make plan CONFIG=config/paper.yaml
 plan: setup

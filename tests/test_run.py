@@ -7,10 +7,20 @@ from pathlib import Path
 import pytest
 from snakemake.cli import parse_config
 
+from dmn.artifacts import write_json
 from dmn.config import load
 from dmn.errors import ArtifactError, ConfigError
 from dmn.pipeline.asked import CHANGE, Asked
-from dmn.pipeline.run import count_jobs, follow, in_words, job_counts, make, reason
+from dmn.pipeline.run import (
+    check_targets,
+    count_jobs,
+    ending,
+    follow,
+    in_words,
+    job_counts,
+    make,
+    reason,
+)
 
 SAID = """\
 Building DAG of jobs...
@@ -98,6 +108,25 @@ def test_files_are_told_from_changes_by_their_folder() -> None:
     assert CHANGE.match("seeds.split=[0]")
     assert not CHANGE.match("data/splits/digits/split=0.json")
     assert not CHANGE.match("reports/all")
+
+
+def test_a_report_that_nobody_makes_gets_its_nearest_name() -> None:
+    studies = ["main", "length"]
+    check_targets(["reports/all", "reports/length", "reports/index.html", "data/x"], studies)
+    with pytest.raises(
+        ConfigError, match="no report reports/lenght; did you mean 'reports/length'"
+    ):
+        check_targets(["reports/lenght"], studies)
+
+
+def test_a_whole_run_ends_with_its_main_sentence_and_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ending() == ["All studies: reports/index.html"]
+    findings = ["The memory helps, +1.0 [+0.2, +1.8] points.", "more"]
+    write_json("reports/studies/main/summary.json", {"findings": findings})
+    assert ending() == [findings[0], "All studies: reports/index.html"]
 
 
 SNAKEFILE = """

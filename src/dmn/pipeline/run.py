@@ -18,10 +18,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from dmn.errors import ArtifactError, ConfigError
+from dmn.artifacts import read_json
+from dmn.errors import ArtifactError, ConfigError, nearest
 from dmn.pipeline.asked import CHANGE, CONFIG_HELP, Asked
-from dmn.pipeline.paths import MANIFEST
+from dmn.pipeline.paths import MANIFEST, PAGE, REPORTS, RUN_CONFIG, STUDY_SUMMARY, fill
 
 NOTHING = "Nothing to be done"
 
@@ -129,6 +131,26 @@ def make(
         raise ArtifactError(f"the workflow did not make {', '.join(targets)}: see above")
 
 
+def check_targets(targets: Sequence[str], studies: Iterable[str]) -> None:
+    """Refuse a report of a study that the configuration does not have, with the nearest name."""
+    known = [f"{REPORTS}/{study}" for study in studies]
+    for target in targets:
+        first, _, rest = target.partition("/")
+        if (
+            first == REPORTS
+            and "/" not in rest
+            and target not in (*known, MANIFEST, PAGE, RUN_CONFIG)
+        ):
+            raise ConfigError(f"no report {target}; {nearest(target, [*known, MANIFEST])}")
+
+
+def ending() -> list[str]:
+    """Return what to look at after a whole run: its main sentence, and where the page lies."""
+    summary = Path(fill(STUDY_SUMMARY, study="main"))
+    findings = read_json(summary)["findings"][:1] if summary.exists() else []
+    return [*findings, f"All studies: {PAGE}"]
+
+
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn run`."""
     parser.add_argument(
@@ -149,7 +171,8 @@ def main(arguments: argparse.Namespace) -> None:
     changes = [word for word in arguments.words if CHANGE.match(word)]
     targets = [word for word in arguments.words if word not in changes] or [MANIFEST]
     asked = Asked.read(arguments.config, changes)
-    asked.config()
+    config = asked.config()
+    check_targets(targets, config.studies)
     options = shlex.split(arguments.snakemake)
     if arguments.dry_run:
         sys.stdout.write(in_words(count_jobs(asked, targets)) + "\n")
@@ -158,3 +181,5 @@ def main(arguments: argparse.Namespace) -> None:
         raise SystemExit(subprocess.run(command, check=False).returncode)
     else:
         make(targets, asked, arguments.cores, options)
+        if targets == [MANIFEST]:
+            sys.stdout.write("".join(f"{line}\n" for line in ending()))
