@@ -227,6 +227,8 @@ def another(option: str) -> Any:
     default = find_study(study).Options.model_fields[name].default
     if option in OTHER:
         return OTHER[option]
+    if isinstance(default, bool):
+        return not default
     return default[:-1] if isinstance(default, list) else default + 1
 
 

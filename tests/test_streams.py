@@ -20,6 +20,7 @@ from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import stream_order
 from dmn.evaluation.metrics import macro_f1
 from dmn.evaluation.streams.course import ABSENT, UNKNOWN, Leg, courses, domains
+from dmn.evaluation.streams.methods import MEMORY, REMEDIES
 from dmn.evaluation.streams.recipes import Arrangement, Scenario, draw
 from dmn.evaluation.streams.remedies import THRESHOLD, TOLERANCE, segments, without_prior
 from dmn.evaluation.streams.unknown import auroc, false_positives, oscr
@@ -27,7 +28,7 @@ from dmn.peers.contract import Given, Images
 from dmn.peers.formulas import unit
 from dmn.peers.loading import load_peers
 from dmn.peers.streamed import answered
-from dmn.studies.streams import MEMORY, REMEDIES, SCENARIOS, Options, measure, report
+from dmn.studies.streams import SCENARIOS, Options, measure, report
 from dmn.studies.table import study_options
 from synthetic import study_data
 

@@ -8,7 +8,7 @@ memory stand beside it, none of which reads a label.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from pydantic import Field, field_validator
 from dmn.config import Config
 from dmn.errors import ConfigError
 from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
-from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
+from dmn.evaluation.streams.methods import MEMORY, REMEDIES, ZERO_SHOT, kind
 from dmn.evaluation.streams.recipes import ABSENT, Scenario
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
@@ -30,9 +31,7 @@ from dmn.report.tables import describe
 from dmn.report.words import listed, tally, where, words
 
 if TYPE_CHECKING:
-    from dmn.evaluation.experiment import Experiment
-    from dmn.evaluation.run import Run
-    from dmn.evaluation.streams.course import Course, Leg
+    from dmn.evaluation.streams.course import Course
 
 TITLE = "Streams"
 QUESTION = "On which streams does the dynamic memory pay, and which method leads there?"
@@ -40,22 +39,6 @@ NEEDS = ("shifts",)
 READS = EXPERIMENT
 TABLES = ("streams", "gains", "ranks", "remedies", "unknown")
 FIGURES = ("gain_by_stream", "rank_by_stream", "remedies")
-ZERO_SHOT = Cell("zero_shot")
-MEMORY = "dmn_dynamic"
-# by component and weights
-OWN = {
-    "text": ("text", "none"),
-    MEMORY: ("dynamic", "none"),
-    "dmn_fixed": ("fused", "fixed"),
-    "dmn_label_free": ("fused", "label_free"),
-}
-REMEDIES = (
-    "abstaining",
-    "prior_correction",
-    "first_in_first_out",
-    "short_memory",
-    "reset_at_changes",
-)
 STREAM = [*PLACE, "stream"]
 SCENARIOS: dict[str, dict[str, Any]] = {
     "random": {},
@@ -156,6 +139,7 @@ def _course_rows(
     """Return accuracy, macro F1 and open-set measures of every method on one stream."""
     from dmn.evaluation.metrics import macro_f1
     from dmn.evaluation.streams.course import UNKNOWN
+    from dmn.peers.streamed import answers
 
     labels, images = course.labels, course.rows
     known = labels != UNKNOWN
@@ -163,26 +147,22 @@ def _course_rows(
     asked = np.zeros(len(data.test), dtype=bool)
     asked[images[known]] = True
     rows = []
-    for method, answers, confidence in _answers(data, config, options, course, peers, seed):
-        component, weights = _kind(method)
+    met = answers(data, config, course, peers, seed, options.short_length)
+    for method, given, confidence in met:
+        component, weights = kind(method)
         own = keys | {"component": component, "weights": weights, "method": method}
         right = np.zeros(len(data.test), dtype=bool)
-        right[images] = answers == labels
+        right[images] = given == labels
         count = int(known.sum())
         value = 100 * int(right.sum()) / count
         bits = {RIGHT: packed(right), ASKED: packed(asked)}
         rows.append(own | {"metric": "accuracy", "value": value, "n": count} | bits)
-        f1 = macro_f1(labels[known], answers[known])
+        f1 = macro_f1(labels[known], given[known])
         rows.append(own | {"metric": "macro_f1", "value": f1, "n": count})
         if confidence is not None and not known.all():
-            measured = _open_set(confidence, known, answers == labels)
+            measured = _open_set(confidence, known, given == labels)
             rows += [own | {"metric": m, "value": v, "n": len(labels)} for m, v in measured.items()]
     return rows
-
-
-def _kind(method: str) -> tuple[str, str]:
-    """Return the component and weights of a method."""
-    return OWN.get(method, ("dynamic", "none") if method in REMEDIES else ("peer", "fixed"))
 
 
 def _open_set(confidence: np.ndarray, known: np.ndarray, right: np.ndarray) -> dict[str, float]:
@@ -193,75 +173,6 @@ def _open_set(confidence: np.ndarray, known: np.ndarray, right: np.ndarray) -> d
         "fpr95": false_positives(confidence, known),
         "oscr": oscr(confidence, known, right),
     }
-
-
-def _answers(
-    data: StudyData,
-    config: Config,
-    options: Options,
-    course: Course,
-    peers: Sequence[Peer],
-    seed: int,
-) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Yield each method, its answers [M] as the images come, and the confidence [M] of them."""
-    from dmn.evaluation.experiment import Experiment
-    from dmn.evaluation.streams.course import world
-    from dmn.peers.contract import Given, Images
-    from dmn.peers.formulas import unit
-    from dmn.peers.streamed import answered
-
-    vocabulary = world(data, course.text)
-
-    def network(**changes: Any) -> Experiment:
-        return Experiment(vocabulary, config, ZERO_SHOT, (), **changes)
-
-    usual = Experiment(vocabulary, config, ZERO_SHOT, ("fixed", "label_free"), whole=True)
-    runs = [usual.run(seed, leg.part, np.arange(len(leg.part))) for leg in course.legs]
-    for method, (component, weights) in OWN.items():
-        scores = np.concatenate([run.scores(component, weights) for run in runs])
-        total = scores.sum(axis=1)
-        answers = np.concatenate([run.answers(component, weights) for run in runs])
-        yield method, answers, scores.max(axis=1) / total
-    legs = list(zip(course.legs, runs, strict=True))
-    remedies = {
-        "abstaining": lambda leg, run: _abstaining(run),
-        "prior_correction": lambda leg, run: _without_prior(run),
-        "first_in_first_out": lambda leg, run: _dynamic(network(entry_rule="fifo"), seed, leg),
-        "short_memory": lambda leg, run: _dynamic(network(length=options.short_length), seed, leg),
-        "reset_at_changes": lambda leg, run: _reset(network(), seed, leg, run),
-    }
-    for method in REMEDIES:
-        yield method, np.concatenate([remedies[method](leg, run) for leg, run in legs]), None
-    given = Given(unit(course.text), data.logit_scale)
-    for peer in peers:
-        found = [answered(peer, given, Images(leg.part.views), leg.ends) for leg in course.legs]
-        yield peer.name, np.concatenate(found), None
-
-
-def _abstaining(run: Run) -> np.ndarray:
-    from dmn.evaluation.streams.remedies import abstains
-
-    silent = abstains(run.pseudo_label, run.classes)
-    return np.where(silent, run.answers("text"), run.answers("dynamic"))
-
-
-def _without_prior(run: Run) -> np.ndarray:
-    from dmn.evaluation.streams.remedies import without_prior
-
-    return without_prior(run.scores("dynamic")).argmax(axis=1)
-
-
-def _dynamic(experiment: Experiment, seed: int, leg: Leg) -> np.ndarray:
-    return experiment.run(seed, leg.part, np.arange(len(leg.part))).answers("dynamic")
-
-
-def _reset(experiment: Experiment, seed: int, leg: Leg, run: Run) -> np.ndarray:
-    from dmn.evaluation.streams.remedies import segments
-
-    found = segments(run.entropy, run.classes)
-    if len(found) == 1:
-        return run.answers("dynamic")
-    return np.concatenate([_dynamic(experiment, seed, leg.between(*part)) for part in found])
 
 
 def report(
