@@ -19,14 +19,13 @@ import pandas as pd
 
 from dmn.artifacts import read_rows, write_rows, write_text
 from dmn.evaluation.across import DIGITS
-from dmn.evaluation.answers import COLUMN, Answers, attach
+from dmn.evaluation.answers import COLUMN, Answers, attach, read_all_samples
 from dmn.evaluation.summaries import summarise
 from dmn.peers.loading import load_peers
 from dmn.peers.table import PEERS
 from dmn.report.comparisons import CELL, differences
 from dmn.report.peers.standing import cost_table
 from dmn.report.tables import describe, markdown, printed
-from dmn.stages.reports import read_all_samples
 
 DOCS = Path(__file__).parents[1] / "docs"
 TABLE, PAGE = DOCS / "peers.csv", DOCS / "peers.md"

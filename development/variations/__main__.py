@@ -27,10 +27,10 @@ from pathlib import Path
 from development.variations.circumstances import VARIATIONS, Variation
 from dmn.artifacts import write_json, write_text
 from dmn.audit.commands import copy_sources, environment, last_lines
-from dmn.audit.runs.comparison import PHASES
 from dmn.audit.hashes import read_manifest
 from dmn.audit.rebuild import CONFIG, check_rebuilt, compare
 from dmn.audit.records import RECORDS
+from dmn.audit.runs.comparison import PHASES
 from dmn.errors import ConfigError, DataError, nearest, run_main
 from dmn.pipeline import paths
 from dmn.pipeline.run import snakemake

@@ -69,7 +69,7 @@ class Options(StudyOptions):
     )
     severity: int = Field(5, ge=1, le=5, description="of the corruptions that are domains")
     short_length: int = Field(5, ge=1, description="slots a class of the short memory")
-    max_orders: int = Field(5, ge=1, description="order seeds of a group that are used, at most")
+    max_orders: int = Field(3, ge=1, description="order seeds of a group that are used, at most")
 
     @field_validator("methods")
     @classmethod
