@@ -38,7 +38,7 @@ QUESTION = "On which streams does the dynamic memory pay, and which method leads
 NEEDS = ("shifts",)
 READS = EXPERIMENT
 TABLES = ("streams", "gains", "ranks", "remedies", "unknown")
-FIGURES = ("gain_by_stream", "rank_by_stream", "remedies")
+FIGURES = ("gain_by_stream", "remedies")
 STREAM = [*PLACE, "stream"]
 SCENARIOS: dict[str, dict[str, Any]] = {
     "random": {},
@@ -222,26 +222,12 @@ def report(
             gains,
             "stream",
             "method",
-            caption="Gain over text alone by stream and method, zero-shot.",
+            caption="Gain over text alone by stream and method, zero-shot: where rankings flip.",
             panels=PLACE,
             value_label="gain over text alone (points)",
             diverging=True,
             order=in_turn,
             table="gains",
-        ),
-        "rank_by_stream": drawing.heatmap(
-            table.assign(
-                rank=table.groupby(STREAM, sort=False)["mean"].rank(ascending=False, method="min")
-            ),
-            "stream",
-            "method",
-            value="rank",
-            caption="Rank of each method on each stream, 1 the best: where rankings flip.",
-            panels=PLACE,
-            value_label="rank",
-            decimals=0,
-            order=in_turn,
-            table="streams",
         ),
         "remedies": drawing.dots(
             remedies,
