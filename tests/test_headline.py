@@ -34,7 +34,7 @@ def test_one_place_keeps_its_mean_and_its_interval():
     one = gained(backbones=1)
     row = overall(one, ["weights"]).iloc[0]
     assert row[["mean", "low", "high", "error"]].tolist() == [4.0, 3.0, 5.0, 0.5]
-    assert places_words(one) == "set0 and net0"
+    assert places_words(one) == "set0 (net0)"
 
 
 def test_over_backbones_mean_and_bounds_are_plain_means():
@@ -73,7 +73,7 @@ def test_a_place_without_an_interval_leaves_the_whole_without_one():
 def test_the_answer_is_of_honest_weights_and_has_its_interval():
     (sentence,) = answer(gained(), LEAST)
     assert sentence == (
-        "On set0 and 3 backbones, the fusion with validation weights: zero-shot, against text "
+        "On set0 with 3 backbones, the fusion with validation weights: zero-shot, against text "
         "alone, it helps, +5.0 [+4.0, +6.0] points (95% intervals over 5 orders and 100 images)."
     )
     assert "makes no clear difference" in answer(gained(mean=-0.5), LEAST)[0]

@@ -56,7 +56,8 @@ def places_words(table: pd.DataFrame) -> str:
         str(own[0]) if len(own) == 1 else counted(len(own), name)
         for own, name in zip(found, ("data_sets", "backbones"), strict=True)
     ]
-    return " and ".join(names)
+    sets, backbones = names
+    return f"{sets} ({backbones})" if len(found[1]) == 1 else f"{sets} with {backbones}"
 
 
 def clearly(row: Mapping[Any, Any], least: float, phrases: Mapping[str, str] | None = None) -> str:

@@ -18,7 +18,7 @@ from dmn.report import drawing
 from dmn.report.comparisons import CELL, PLACE, differences, in_order, leader, span
 from dmn.report.headline import leads
 from dmn.report.tables import describe
-from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where
+from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where, words
 
 if TYPE_CHECKING:
     from dmn.evaluation.run import Kind, Run
@@ -186,4 +186,4 @@ def _findings(rows: pd.DataFrame, least: float) -> list[str]:
 
 
 def _named(component: str, weights: str) -> str:
-    return component if weights == "none" else f"{component} with {weights} weights"
+    return component if weights == "none" else f"{component} with {words(weights)} weights"
