@@ -140,6 +140,9 @@ def test_a_first_experiment_tells_what_it_is_named_for(data, what, components):
     assert set(table["component"]) == components
     assert set(table["shots"]) == {0, 4}
     assert table["mean"].between(0, 100).all()
+    # over images too: text, which no order changes, has one
+    text = table[table["component"] == "text"].iloc[0]
+    assert 0 <= text["low"] < text["mean"] < text["high"] <= 100
 
 
 def test_a_first_experiment_reads_few_shot_artifacts_where_there_are_shots():

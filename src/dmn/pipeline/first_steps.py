@@ -62,9 +62,11 @@ def inputs(config: Config, entry: DatasetEntry, split: int, shots: int) -> Input
 def run(
     data: StudyData, config: Config, what: str, shots: int, order_seeds: list[int]
 ) -> pd.DataFrame:
-    """Return accuracies in zero-shot and with `shots`, means over stream orders with intervals."""
-    import pandas as pd
+    """Return accuracies in zero-shot and with `shots`, means over stream orders.
 
+    Intervals are over orders and test images.
+    """
+    from dmn.evaluation.answers import attach, pack
     from dmn.evaluation.experiment import Experiment, study_cells
     from dmn.evaluation.summaries import summarise
 
@@ -73,7 +75,12 @@ def run(
         if cell.setting != "few_shot" and cell.shots in (0, shots):
             for run in Experiment(data, config, cell).runs(order_seeds):
                 rows += [r for r in run.accuracy_rows() if r["component"] in EXPERIMENTS[what]]
-    table = summarise(pd.DataFrame(rows), ["setting", "shots", "component", "weights"])
+    measured = pack(rows, len(data.test))
+    name, net, split = data.dataset, data.backbone, data.split_seed
+    placed = measured.rows.assign(dataset=name, backbone=net, split_seed=split)
+    jobs = {(name, net, split, str(seed)): measured.samples for seed in order_seeds}
+    answered = attach(placed, jobs)
+    table = summarise(answered, ["setting", "shots", "component", "weights"])
     return table[["setting", "shots", "component", "weights", "mean", "low", "high"]]
 
 
@@ -111,4 +118,6 @@ def main(arguments: argparse.Namespace) -> None:
     table = run(data, config, arguments.what, shots, order_seeds)
     head = f"Accuracy in percent on {data.dataset} ({data.backbone}), split {data.split_seed}, "
     text = table.to_string(index=False, float_format="%.2f", na_rep="")
-    sys.stdout.write(f"{head}orders {arguments.orders}, with 95% intervals\n{text}\n")
+    sys.stdout.write(
+        f"{head}orders {arguments.orders}, with 95% intervals over orders and test images\n{text}\n"
+    )
