@@ -39,7 +39,7 @@ def test_killed_runs_end_with_the_same_bytes(built: Checkout, tmp_path: Path) ->
         found = checkout.final_files()
         assert found == {name: whole.get(name) for name in found}
         if process.returncode == 0:
-            for path in (checkout.root / "reports", checkout.root / "data/evaluation"):
+            for path in (checkout.root / "reports/studies", checkout.root / "data/evaluation"):
                 checkout.run("rm", "-r", str(path))
         checkout.snakemake("--unlock")
     checkout.snakemake()
