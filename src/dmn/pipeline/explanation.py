@@ -20,12 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmn.config import Config
-from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ConfigError, nearest
 from dmn.method.choices import SETTINGS
 from dmn.pipeline import first_steps
-from dmn.pipeline.asked import CONFIG_HELP
-from dmn.pipeline.run import make
 from dmn.seeds import given_seeds
 
 if TYPE_CHECKING:
@@ -214,42 +211,27 @@ TEXT, DYNAMIC = ("text", "none"), ("dynamic", "none")
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dmn explain`."""
     parser.add_argument("image", help="id of a test image, the end of one, or its row")
-    parser.add_argument("--dataset", default="digits", help="a name in the registry (digits)")
-    parser.add_argument("--backbone", help="a name in `backbones` of the configuration")
+    first_steps.declare_data(parser)
     parser.add_argument(
         "--setting", choices=SETTINGS[:2], default="zero_shot", help="of the memory (zero_shot)"
     )
-    parser.add_argument("--shots", type=int, help="images per class (the most configured)")
-    parser.add_argument("--split", type=int, default=0, help="split seed (0)")
     parser.add_argument("--order", type=int, default=0, help="order seed that is shown (0)")
     parser.add_argument("--orders", default="0-9", help="order seeds that are compared (0-9)")
-    parser.add_argument("--cores", default="all", help="jobs at once for the features (all cores)")
     parser.add_argument("--json", action="store_true", help="print JSON, not tables")
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Make the features, run the stream to the image, and print what happened to it."""
     seeds = list(dict.fromkeys([arguments.order, *given_seeds("--orders", arguments.orders)]))
-    asked = first_steps.configured(arguments.config, arguments.dataset, arguments.backbone)
-    config = asked.config()
-    shots = arguments.shots or max(config.shots)
-    if shots not in config.shots:
-        raise ConfigError(f"--shots {shots} is not among the configured shots {config.shots}")
-    entry = find_dataset(config.datasets[0], load_registry(config.download.registry))
-    files = first_steps.inputs(config, entry, arguments.split, shots)
-    make(files.files(), asked, arguments.cores)
+    data, config, shots = first_steps.prepared(arguments)
 
     from dmn.evaluation.contract import Cell
-    from dmn.evaluation.inputs import read_data
 
-    one = config.model_copy(update={"shots": [shots]})
-    data = read_data(files, one, entry, config.backbones[0], arguments.split)
     cell = Cell("zero_shot") if arguments.setting == "zero_shot" else Cell("training_free", shots)
     if cell.shots and not data.memories:
         raise ConfigError(f"{data.dataset} has no training images; ask for --setting zero_shot")
     row = find_row(arguments.image, data.test.ids)
-    found, others = looked_into(data, one, cell, row, seeds)
+    found, others = looked_into(data, config, cell, row, seeds)
     if arguments.json:
         told = asdict(found) | {"orders": [asdict(turn) for turn in others]}
         sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")

@@ -84,21 +84,11 @@ def run(
     return table[["setting", "shots", "component", "weights", "mean", "low", "high"]]
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `dmn try`."""
-    parser.add_argument("what", choices=sorted(EXPERIMENTS), help="which memories answer")
-    parser.add_argument("--dataset", default="digits", help="a name in the registry (digits)")
-    parser.add_argument("--backbone", help="a name in `encoders` of the configuration")
-    parser.add_argument("--shots", type=int, help="images per class (the most configured)")
-    parser.add_argument("--split", type=int, default=0, help="split seed (0)")
-    parser.add_argument("--orders", default="0-9", help="order seeds (0-9)")
-    parser.add_argument("--cores", default="all", help="jobs at once for the features (all cores)")
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+def prepared(arguments: argparse.Namespace) -> tuple[StudyData, Config, int]:
+    """Make the features that `declare_data` asks for; return them, the configuration and K.
 
-
-def main(arguments: argparse.Namespace) -> None:
-    """Make the features, run one experiment and print its table."""
-    order_seeds = given_seeds("--orders", arguments.orders)
+    Raises ConfigError for shots that are not configured.
+    """
     asked = configured(arguments.config, arguments.dataset, arguments.backbone)
     config = asked.config()
     shots = arguments.shots or max(config.shots)
@@ -115,6 +105,30 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(config.numerics.threads)
     one = config.model_copy(update={"shots": [shots]})
     data = read_data(files, one, entry, config.backbones[0], arguments.split)
+    return data, one, shots
+
+
+def declare_data(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which features are read, and how they are made."""
+    parser.add_argument("--dataset", default="digits", help="a name in the registry (digits)")
+    parser.add_argument("--backbone", help="a name in `encoders` of the configuration")
+    parser.add_argument("--shots", type=int, help="images per class (the most configured)")
+    parser.add_argument("--split", type=int, default=0, help="split seed (0)")
+    parser.add_argument("--cores", default="all", help="jobs at once for the features (all cores)")
+    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dmn try`."""
+    parser.add_argument("what", choices=sorted(EXPERIMENTS), help="which memories answer")
+    declare_data(parser)
+    parser.add_argument("--orders", default="0-9", help="order seeds (0-9)")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Make the features, run one experiment and print its table."""
+    order_seeds = given_seeds("--orders", arguments.orders)
+    data, config, shots = prepared(arguments)
     table = run(data, config, arguments.what, shots, order_seeds)
     head = f"Accuracy in percent on {data.dataset} ({data.backbone}), split {data.split_seed}, "
     text = table.to_string(index=False, float_format="%.2f", na_rep="")

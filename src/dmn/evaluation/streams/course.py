@@ -12,7 +12,7 @@ import numpy as np
 
 from dmn.evaluation.contract import Part, StudyData, stream_order
 from dmn.evaluation.experiment import take
-from dmn.evaluation.streams.recipes import ABSENT, Drawn, Scenario, draw
+from dmn.evaluation.streams.recipes import ABSENT, Drawn, Scenario, batch_ends, draw
 from dmn.randomness import generator
 
 UNKNOWN = -1  # label of an image whose class has no text
@@ -123,8 +123,5 @@ def _over_domains(
     data: StudyData, name: str, views: np.ndarray, found: list[np.ndarray], batch: int
 ) -> Course:
     whole = replace(data.test, views=views)
-    legs = []
-    for rows in found:
-        ends = np.array([*range(batch, len(rows), batch), len(rows)] if batch else [len(rows)])
-        legs.append(Leg(take(whole, rows), rows, ends))
+    legs = (Leg(take(whole, rows), rows, batch_ends(len(rows), batch)) for rows in found)
     return Course(name, tuple(legs), data.text)

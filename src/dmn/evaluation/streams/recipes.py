@@ -188,12 +188,12 @@ def draw(labels: np.ndarray, classes: int, scenario: Scenario, seed: int) -> Dra
     if arrangement == "random":
         whole = stream_order(seed, len(labels))
         placed = whole[np.isin(whole, rows)]
-        return Drawn(placed, _ends(len(placed), scenario.batch), vocabulary)
+        return Drawn(placed, batch_ends(len(placed), scenario.batch), vocabulary)
     found = _RECIPES[arrangement](labels[rows], draws(arrangement), scenario)
     if isinstance(found, list):
         ends = np.cumsum([len(batch) for batch in found])
         return Drawn(rows[np.concatenate(found)], ends, vocabulary)
-    return Drawn(rows[found], _ends(len(found), scenario.batch), vocabulary)
+    return Drawn(rows[found], batch_ends(len(found), scenario.batch), vocabulary)
 
 
 def _some(classes: np.ndarray, share: float, draws: Draws) -> np.ndarray:
@@ -202,6 +202,6 @@ def _some(classes: np.ndarray, share: float, draws: Draws) -> np.ndarray:
     return np.sort(draws.permutation(classes)[:count])
 
 
-def _ends(count: int, batch: int) -> np.ndarray:
+def batch_ends(count: int, batch: int) -> np.ndarray:
     """Return where the batches of `count` images end, the last with what is left."""
     return np.array([*range(batch, count, batch), count] if batch else [count], dtype=np.int64)
