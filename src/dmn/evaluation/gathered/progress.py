@@ -1,17 +1,25 @@
-"""How far a long job is: one line of a terminal, nothing in a log."""
+"""How far a long job is: one line of a terminal, and in a log a line a minute at most."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+# a line of a log waits for both, so that a job of seconds says nothing and one of days not too much
+EACH_SECONDS, EACH_SHARE = 60.0, 0.01
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts; a terminal shows how many of `total`, and the time left."""
+    """Give a function that counts, for any thread; it says how many of `total`, and the time left.
+
+    Lines go to stderr, which the rules write to the job's log.
+    """
     if not sys.stderr.isatty():
-        yield lambda count: None
+        yield Lines(what, total)
         return
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,3 +29,37 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TextColumn("left"), console=console, transient=True) as shown:
         task = shown.add_task(what, total=total)
         yield lambda count: shown.advance(task, count)
+
+
+class Lines:
+    """Counts, and says a line on stderr where a minute and a hundredth of all have passed."""
+
+    def __init__(self, what: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.total, self.clock = what, total, clock
+        self.began = self.said_at = clock()
+        self.done = self.said = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, count: int) -> None:
+        """Count so many more."""
+        with self.lock:
+            self.done += count
+            now, further = self.clock(), self.done - self.said
+            if now - self.said_at < EACH_SECONDS or further < EACH_SHARE * self.total:
+                return
+            self.said_at, self.said = now, self.done
+            left = (now - self.began) * (self.total - self.done) / self.done
+            sys.stderr.write(
+                f"{self.what}: {self.done:,} of {self.total:,} "
+                f"({100 * self.done / self.total:.0f} %), {span(left)} left\n"
+            )
+            sys.stderr.flush()
+
+
+def span(seconds: float) -> str:
+    """Return a time for people.
+
+    >>> span(42), span(200), span(9000)
+    ('1 min', '3 min', '2.5 h')
+    """
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{max(1, round(seconds / 60))} min"
