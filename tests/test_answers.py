@@ -9,7 +9,18 @@ import pandas as pd
 import pytest
 
 from dmn.errors import ArtifactError
-from dmn.evaluation.answers import COLUMN, attach, pack, packed, placed
+from dmn.evaluation.answers import (
+    ASKED,
+    COLUMN,
+    RIGHT,
+    Answers,
+    attach,
+    counted,
+    mask,
+    pack,
+    packed,
+    placed,
+)
 
 PLACE = {"dataset": "d", "backbone": "b"}
 
@@ -68,6 +79,16 @@ def test_values_that_are_not_right_or_wrong_are_kept_as_they_are():
     assert measurement.samples["spread"].shape == (1, 5)
     table = attach(read(measurement.rows), {("d", "b", 3, "0-1"): measurement.samples})
     np.testing.assert_allclose(table[COLUMN].iloc[1].of(), values, atol=1e-3)
+
+
+def test_a_row_counts_the_right_answers_of_the_images_that_were_asked():
+    right = np.array([True, False, True, True, False])
+    asked = mask(np.array([0, 1, 2]), len(right))
+    whole, part = counted("accuracy", right), counted("accuracy", right, asked)
+    assert (whole["value"], whole["n"], whole[ASKED]) == (60.0, 5, None)
+    assert (part["value"], part["n"]) == (pytest.approx(100 * 2 / 3), 3)
+    found = Answers(5, np.frombuffer(part[RIGHT], np.uint8), np.frombuffer(part[ASKED], np.uint8))
+    assert found.of()[found.mask()].mean() == part["value"]
 
 
 def test_a_run_on_some_images_answers_for_those_of_all():

@@ -62,15 +62,31 @@ def packed(chosen: np.ndarray) -> bytes:
     return np.packbits(np.asarray(chosen, dtype=bool)).tobytes()
 
 
+def counted(metric: str, right: np.ndarray, asked: np.ndarray | None = None) -> dict[str, Any]:
+    """Return the columns of a row that counts right answers in percent, its images beside it.
+
+    right, asked: booleans [N] over all test images; asked None: all were.
+    """
+    own = right if asked is None else right[asked]
+    bits = {RIGHT: packed(right), ASKED: None if asked is None else packed(asked)}
+    return {"metric": metric, "value": 100 * int(own.sum()) / len(own), "n": len(own)} | bits
+
+
+def mask(images: np.ndarray, count: int) -> np.ndarray:
+    """Return booleans [N] that are true at `images`, of `count` test images."""
+    found = np.zeros(count, dtype=bool)
+    found[images] = True
+    return found
+
+
 def placed(rows: Iterable[dict[str, Any]], images: np.ndarray, count: int) -> list[dict[str, Any]]:
     """Return rows of a run on some `images` only, as answers of those among `count`."""
     found = []
-    asked = np.zeros(count, dtype=bool)
-    asked[images] = True
+    asked = packed(mask(images, count))
     for row in rows:
         right = np.zeros(count, dtype=bool)
         right[images] = _unpacked(np.frombuffer(row[RIGHT], np.uint8), len(images))
-        found.append(row | {RIGHT: packed(right), ASKED: packed(asked)})
+        found.append(row | {RIGHT: packed(right), ASKED: asked})
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dmn.engine.search import Fronts
 from dmn.errors import FeatureError
-from dmn.evaluation import answers
+from dmn.evaluation.answers import counted, mask
 from dmn.evaluation.contract import Cell
 from dmn.evaluation.weights.coherence import Coherence
 from dmn.method import fusion
@@ -86,42 +86,29 @@ class Run:
 
         Beside it the answers, and which images they are of where it is some: see `answers`.
         """
-        found = []
-        asked = None if rows is None else answers.packed(self._chosen(rows))
-        for kind in self.kinds():
-            right = self.right(*kind)
-            own = right if rows is None else right[rows]
-            value = 100 * int(own.sum()) / len(own)
-            measured = {"metric": "accuracy", "value": value, "n": len(own)}
-            kept = {answers.RIGHT: answers.packed(right), answers.ASKED: asked}
-            found.append(self.keys(kind, **others) | measured | kept)
-        return found
-
-    def _chosen(self, rows: np.ndarray) -> np.ndarray:
-        chosen = np.zeros(len(self.labels), dtype=bool)
-        chosen[rows] = True
-        return chosen
+        asked = None if rows is None else mask(rows, len(self.labels))
+        return [
+            self.keys(kind, **others) | counted("accuracy", self.right(*kind), asked)
+            for kind in self.kinds()
+        ]
 
     def course_rows(self, checkpoints: int, **others: Any) -> list[dict[str, Any]]:
         """Return accuracy up to, and between, evenly spaced points of the stream (`seen`)."""
         found = []
         ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
         windows = [
-            (metric, first, end, answers.packed(self._chosen(self.order[first:end])))
+            (metric, end, mask(self.order[first:end], len(self.labels)))
             for start, end in pairwise(ends.tolist())
             for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start))
         ]
         for kind in self.kinds():
             if kind[1] == "oracle":
                 continue
-            right = self.right(*kind)
-            total = np.concatenate([[0], right[self.order].cumsum()])
-            bits = answers.packed(right)
-            for metric, first, end, asked in windows:
-                value = 100 * int(total[end] - total[first]) / (end - first)
-                measured = {"metric": metric, "value": value, "n": end - first}
-                kept = {answers.RIGHT: bits, answers.ASKED: asked}
-                found.append(self.keys(kind, seen=end, **others) | measured | kept)
+            right, keys = self.right(*kind), self.keys(kind, **others)
+            found += [
+                keys | {"seen": end} | counted(metric, right, asked)
+                for metric, end, asked in windows
+            ]
         return found
 
     def weight_rows(self, **others: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dmn.config import Config
+from dmn.digests import of_arrays
 from dmn.evaluation.contract import Cell, StudyData, stream_order
 from dmn.evaluation.experiment import validation_part
 from dmn.peers.contract import Cost, Given, Images, Peer, Sizes
@@ -119,10 +119,7 @@ class Bench:
 
     @cached_property
     def _digest(self) -> str:
-        hashed = hashlib.sha256(str(self.given.logit_scale).encode())
-        for array in (self.data.text, self.data.test.views):
-            hashed.update(np.ascontiguousarray(array).tobytes())
-        return hashed.hexdigest()
+        return of_arrays(self.given.logit_scale, self.data.text, self.data.test.views)
 
     def _run(
         self, peer: Peer, images: Images, wanted: Sequence[Any], seed: int | None, purpose: str

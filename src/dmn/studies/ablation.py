@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import RIGHT, pack, packed
+from dmn.evaluation.answers import counted, pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
@@ -104,13 +104,9 @@ def _centred_rows(
     for name, changes in {FULL: {}, **PARTS}.items():
         peer = replace(from_module("dmn_centred", dmn_centred, changes), candidates=())
         for seed, found in zip(order_seeds, bench.answers(peer, order_seeds, ()), strict=True):
-            right = found.chosen[peer.fixed] == labels
-            value = 100 * int(right.sum()) / len(right)
             keys = {"order_seed": seed} | cell.keys() | {"component": "peer", "weights": "fixed"}
-            measured = {"metric": "accuracy", "value": value, "n": len(right)}
-            rows.append(
-                keys | measured | {"variant": name, "memories": CENTRED, RIGHT: packed(right)}
-            )
+            measured = counted("accuracy", found.chosen[peer.fixed] == labels)
+            rows.append(keys | measured | {"variant": name, "memories": CENTRED})
     return rows
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
+from dmn.evaluation.answers import counted, pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.intervals import crossed
 from dmn.evaluation.metrics import confusion
@@ -141,15 +141,12 @@ def _poison(run: Run, schedule: Schedule, names: Sequence[str]) -> list[dict[str
 def _by_class(run: Run, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
     classes = [(name, run.labels == c) for c, name in enumerate(names)]
-    images = [(name, own, packed(own)) for name, own in classes if own.any()]
+    images = [(name, own) for name, own in classes if own.any()]
     for kind in run.kinds():
         right = run.right(*kind)
-        bits = packed(right)
-        for name, own, asked in images:
-            value = 100 * int(right[own].sum()) / int(own.sum())
-            measured = {"metric": "class_accuracy", "value": value, "n": int(own.sum())}
+        for name, own in images:
             keys = run.keys(kind, seen=len(own), class_name=name)
-            rows.append(keys | measured | {RIGHT: bits, ASKED: asked})
+            rows.append(keys | counted("class_accuracy", right, own))
     return rows
 
 

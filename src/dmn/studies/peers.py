@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dmn.config import Config
 from dmn.errors import ConfigError
-from dmn.evaluation.answers import RIGHT, pack, packed
+from dmn.evaluation.answers import counted, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.peers.contract import Peer
@@ -155,7 +155,7 @@ def _peer_rows(
     order_seeds: Sequence[int],
     answered: Sequence[Answers],
 ) -> list[dict[str, Any]]:
-    labels, count = bench.data.test.labels, len(bench.data.test)
+    labels = bench.data.test.labels
     cost = bench.cost(peer)
     rows = []
     for seed, found in zip(order_seeds, answered, strict=True):
@@ -164,10 +164,7 @@ def _peer_rows(
         if len(found.candidates):
             ways["oracle"] = found.candidates[oracle(found.candidates, labels)]
         for weights, answers in ways.items():
-            right = answers == labels
-            value = 100 * int(right.sum()) / count
-            measured = {"metric": "accuracy", "value": value, "n": count, RIGHT: packed(right)}
-            rows.append(keys | {"weights": weights} | measured)
+            rows.append(keys | {"weights": weights} | counted("accuracy", answers == labels))
         for metric, number in asdict(cost).items():
             measured = {"metric": metric, "value": float(number), "n": 1}
             rows.append(keys | {"weights": "none"} | measured)

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
+from dmn.evaluation.answers import counted, mask, pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.streams.remedies import LEAST_BALANCE, LEAST_IMAGES, abstains, balance
 from dmn.report import drawing
@@ -94,15 +94,13 @@ def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dic
     for share in options.shares:
         seen = max(1, round(share * len(run.order)))
         some = run.order[:seen]
-        asked = np.zeros(len(text), dtype=bool)
-        asked[some] = True
+        asked = mask(some, len(text))
         keys = others | {"share": share}
         for memory, own in right.items():
             kind = ("text" if memory == "text" else "dynamic", "none")
-            bits = {RIGHT: packed(own), ASKED: packed(asked)}
-            value = 100 * int(own[some].sum()) / seen
-            measured = {"memory": memory, "metric": "accuracy", "value": value, "n": seen}
-            rows.append(run.keys(kind, **keys) | measured | bits)
+            rows.append(
+                run.keys(kind, **keys) | {"memory": memory} | counted("accuracy", own, asked)
+            )
         found = _signals(run, some, text, dynamic) | {
             "zero_shot_accuracy": 100 * float(right["text"][some].mean()),
             "purity": _purity(run, config, seen),

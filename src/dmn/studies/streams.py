@@ -7,7 +7,6 @@ memory stand beside it, none of which reads a label.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,9 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from dmn.config import Config
+from dmn.digests import of_arrays
 from dmn.errors import ConfigError
-from dmn.evaluation.answers import ASKED, RIGHT, pack, packed
+from dmn.evaluation.answers import counted, mask, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.streams.methods import MEMORY, REMEDIES, ZERO_SHOT, kind
 from dmn.evaluation.streams.recipes import ABSENT, Scenario
@@ -105,11 +105,9 @@ _KEPT: dict[Any, list[dict[str, Any]]] = {}
 
 
 def _digest(data: StudyData) -> str:
-    hashed = hashlib.sha256(str(data.logit_scale).encode())
     parts = [data.test, *(data.shifts[key] for key in sorted(data.shifts))]
-    for array in (data.text, *(part.views for part in parts), data.test.labels):
-        hashed.update(np.ascontiguousarray(array).tobytes())
-    return hashed.hexdigest()
+    views = (part.views for part in parts)
+    return of_arrays(data.logit_scale, data.text, data.test.labels, *views)
 
 
 def _measured(
@@ -144,8 +142,7 @@ def _course_rows(
     labels, images = course.labels, course.rows
     known = labels != UNKNOWN
     keys = {"order_seed": seed} | ZERO_SHOT.keys() | {"stream": course.name}
-    asked = np.zeros(len(data.test), dtype=bool)
-    asked[images[known]] = True
+    asked = mask(images[known], len(data.test))
     rows = []
     met = answers(data, config, course, peers, seed, options.short_length)
     for method, given, confidence in met:
@@ -153,12 +150,9 @@ def _course_rows(
         own = keys | {"component": component, "weights": weights, "method": method}
         right = np.zeros(len(data.test), dtype=bool)
         right[images] = given == labels
-        count = int(known.sum())
-        value = 100 * int(right.sum()) / count
-        bits = {RIGHT: packed(right), ASKED: packed(asked)}
-        rows.append(own | {"metric": "accuracy", "value": value, "n": count} | bits)
+        rows.append(own | counted("accuracy", right, asked))
         f1 = macro_f1(labels[known], given[known])
-        rows.append(own | {"metric": "macro_f1", "value": f1, "n": count})
+        rows.append(own | {"metric": "macro_f1", "value": f1, "n": int(known.sum())})
         if confidence is not None and not known.all():
             measured = _open_set(confidence, known, given == labels)
             rows += [own | {"metric": m, "value": v, "n": len(labels)} for m, v in measured.items()]

@@ -10,8 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation import answers
-from dmn.evaluation.answers import pack
+from dmn.evaluation.answers import counted, pack
 from dmn.evaluation.contract import (
     EXPERIMENT,
     Cell,
@@ -114,10 +113,8 @@ def _carried_rows(
     for run in runs:
         weights = (1.0, grid[place[0]], grid[place[1]] if run.fronts.has_static else 0.0)
         right = run.fronts.answers(weights) == run.labels
-        value = 100 * int(right.sum()) / len(right)
-        measured = {"metric": "accuracy", "value": value, "n": len(right), "source": source}
-        bits = {answers.RIGHT: answers.packed(right)}
-        rows.append(run.keys(("fused", "oracle")) | measured | bits)
+        keys = run.keys(("fused", "oracle"))
+        rows.append(keys | counted("accuracy", right) | {"source": source})
     return rows
 
 

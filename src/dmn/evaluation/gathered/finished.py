@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dmn import artifacts
+from dmn.digests import add_array
 from dmn.engine.search import Fronts
 from dmn.engine.together.requests import Answered, Request
 from dmn.method.model import Model
@@ -48,13 +49,13 @@ class Finished:
             return []
         digest = hashlib.sha256(code().encode())
         for array in (rows, *permutations):
-            _add(digest, array)
+            add_array(digest, array)
         seen: list[object] = []
         for request in requests:
             _add_model(digest, request.model)
             digest.update(repr((request.lengths, request.betas)).encode())
             if not any(request.views is views for views in seen):
-                _add(digest, request.views)
+                add_array(digest, request.views)
             seen.append(request.views)
         return [f"{digest.hexdigest()[:32]}-{place}" for place in range(len(requests))]
 
@@ -101,16 +102,10 @@ def _add_model(digest: Any, model: Model) -> None:
         for part, own in tensors.items():
             digest.update(part.encode())
             if isinstance(own, torch.Tensor):
-                _add(digest, own.cpu().numpy())
+                add_array(digest, own.cpu().numpy())
             else:
                 digest.update(repr(own).encode())
     digest.update(model.projections.kind.encode())
-
-
-def _add(digest: Any, array: Any) -> None:
-    own = np.ascontiguousarray(array)
-    digest.update(f"{own.dtype} {own.shape}".encode())
-    digest.update(own.data if own.size else b"")
 
 
 def _array_name(part: str, order: int, length: int) -> str:
