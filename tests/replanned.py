@@ -54,8 +54,8 @@ READ = {
 # of the files of a data set, what a rule asks `Targets.archives` for
 ARCHIVES: dict[str, tuple[tuple[str, ...], bool]] = {
     "download_manifest": ((), False),
-    "split": (("archive", "split", "classes"), False),
-    "text_features": (("prompts",), False),
+    "split": (("archive", "split", "classes", "names", "shards", "subset"), False),
+    "text_features": (("prompts", "templates"), False),
     "test_features": (("archive",), True),
     "shift_features": (("archive",), True),
     "few_shot_features": (("archive",), False),

@@ -15,6 +15,7 @@ from dmn.config import Config, load
 from dmn.datasets.imported import ImportedFeatures, read_imported_split
 from dmn.datasets.registry import DatasetEntry, load_registry
 from dmn.errors import ConfigError, DataError, FeatureError
+from dmn.evaluation.inputs import read_part
 from dmn.pipeline.targets import Targets
 from dmn.stages.splits import draw
 from dmn.studies.table import STUDIES
@@ -221,6 +222,48 @@ def test_imported_features_go_through_the_workflow_to_an_accuracy(
         assert mine[mine["component"] == "text"]["value"].min() > 90
         assert ("validation" in set(mine["weights"])) == bool(validation_shots)
     assert not (tmp_path / "data" / "encoder").exists()
+
+
+def grouped(folder: Path, table: str, columns: list[str]) -> tuple[DatasetEntry, list[Path]]:
+    """Return the entry and files of features whose test images have a table of groups."""
+    files = write_npz(folder, make_features())
+    (folder / "groups.csv").write_text(table, encoding="utf-8")
+    entry = facts(files) | {"features": {"groups": columns}}
+    entry["files"]["groups.csv"] = {"role": "groups"}
+    registry = folder / "registry.yaml"
+    registry.write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
+    names = [*files, "groups.csv"]
+    return load_registry(registry)["mine"], [folder / name for name in names]
+
+
+def test_groups_of_a_table_reach_the_split_and_the_features(tmp_path: Path) -> None:
+    hospitals = [f"{row % 5}" for row in range(ROWS["test"])]
+    table = "\n".join(["slide,hospital", *(f"s{i},{h}" for i, h in enumerate(hospitals))])
+    entry, files = grouped(tmp_path / "in", table, ["hospital"])
+    split = read_imported_split(entry, files)
+    assert split.groups == {"hospital": tuple(hospitals)}
+    write_json(tmp_path / "split.json", split.to_json())
+    values = entry.model_dump_json()
+    out = [str(tmp_path / name) for name in ("text.safetensors", "test.safetensors")]
+    arguments = ["--dataset", values, "--backbone", "friend", "--text", out[0], "--test", out[1]]
+    arguments += ["--split", str(tmp_path / "split.json"), "--files", *map(str, files)]
+    main(["stage", "imported", "features", *arguments])
+    assert read_part(out[1]).groups["hospital"].tolist() == hospitals
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("hospitals\n1\n", "has no column 'hospital'; did you mean 'hospitals'"),
+        ("hospital\n1\n2\n", "has 2 rows for 12 images; one for each is due"),
+    ],
+)
+def test_a_table_of_groups_that_does_not_fit_is_named(
+    tmp_path: Path, table: str, words: str
+) -> None:
+    entry, files = grouped(tmp_path, table, ["hospital"])
+    with pytest.raises(DataError, match=words):
+        read_imported_split(entry, files)
 
 
 def documented() -> tuple[dict[str, object], dict[str, object]]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas import COPIES
 from dmn.datasets.formats.choice import backbone_files
 from dmn.datasets.registry import find_dataset, load_registry
 from dmn.errors import ConfigError
@@ -13,14 +14,17 @@ PAPER = [
     *("imagenet_a", "imagenet_v2", "imagenet_r", "imagenet_sketch"),
 ]
 
+# docs/shifts.md; their small copies are in tests/atlas.py
+ATLAS = sorted(COPIES)
+
 
 @pytest.fixture(scope="module")
 def registry():
     return load_registry()
 
 
-def test_registry_holds_the_papers_data_sets_and_the_digits(registry):
-    assert sorted(registry) == sorted([*PAPER, "digits", "whu_rs19"])
+def test_registry_holds_the_papers_data_sets_the_atlas_and_what_is_embedded(registry):
+    assert sorted(registry) == sorted([*PAPER, *ATLAS, "digits", "whu_rs19"])
 
 
 def test_the_satellite_features_are_pinned_and_checked_file_by_file(registry):
@@ -50,6 +54,7 @@ def test_files_without_addresses_are_looked_for_at_the_homes(tmp_path: Path):
     ("features", "words"),
     [
         ("class_names: [a, b]", "2 class_names for 3 classes"),
+        ("groups: [hospital]", "features.groups need a file with role: groups"),
         ("parts: {val: 3}", "features.parts.train: Field required"),
         ("backbones: {RN50: {logit_scale: -1}}", "features.backbones.RN50.logit_scale: .*greater"),
     ],

@@ -8,7 +8,7 @@ OUTPUTS: data/features/<dataset>/<backbone>/{text,test,train,val}*.safetensors
 rule text_features:
     """Encode the prompts of each class; the mean of a class's unit vectors, made unit again."""
     input:
-        files=archives("prompts"),
+        files=archives("prompts", "templates"),
         weights=paths.ENCODER,
         split=paths.SPLIT,
         code=sources("dmn.stages.features"),

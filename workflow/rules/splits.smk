@@ -11,7 +11,7 @@ PRECOMPUTED = [name for name in CONFIG.datasets if name not in FROM_IMAGES]
 rule split:
     """Bring a data set's published split into one form: [path, label, class name]."""
     input:
-        files=archives("archive", "split", "classes"),
+        files=archives("archive", "split", "classes", "names", "shards", "subset"),
         code=sources("dmn.stages.splits"),
     output:
         paths.SPLIT,

@@ -22,7 +22,12 @@ def open_images(entry: DatasetEntry, files: Iterable[str | Path], scratch: Path)
     Compressed tars expand into `scratch`.
     """
     files = list(files)
-    return open_archives(entry.served_by(files), Path(files[0]).parent, scratch)
+    return open_archives(entry.served_by(files), _folder(entry, files[0]), scratch)
+
+
+def _folder(entry: DatasetEntry, file: str | Path) -> Path:
+    """Return the folder that a file of a data set lies in, whose own name may have folders."""
+    return Path(file).parents[entry.name_of(file).count("/")]
 
 
 def read_split(entry: DatasetEntry, files: Sequence[str | Path], scratch: Path) -> Split:
@@ -30,7 +35,7 @@ def read_split(entry: DatasetEntry, files: Sequence[str | Path], scratch: Path) 
     if entry.kind == "digits":
         return parse_split_file(entry.name, digits.split(), "the embedded digits")
     entry = entry.served_by(files)
-    return build_split(entry, Path(files[0]).parent, open_images(entry, files, scratch))
+    return build_split(entry, _folder(entry, files[0]), open_images(entry, files, scratch))
 
 
 def read_thumbnails(

@@ -24,6 +24,7 @@ from dmn.datasets.precomputed import (
     image_features,
     image_labels,
     is_one_hot,
+    read_groups,
     text_axes,
     unit_rows,
 )
@@ -226,9 +227,19 @@ class ImportedFeatures:
             labels = self.pool_labels(pool)[rows]
             named = (image_id(pool, row) for row in rows.tolist())
             items[part] = tuple(zip(named, labels.tolist(), strict=True))
-        split = Split(self.entry.name, self.classes, items["train"], items["val"], items["test"])
+        parts = items["train"], items["val"], items["test"]
+        split = Split(self.entry.name, self.classes, *parts, groups=self._groups())
         check_split(split, self.entry.name)
         return split
+
+    def _groups(self) -> dict[str, tuple[str, ...]]:
+        """Return what the test images are grouped by, from the file that the entry names."""
+        names, files = self.entry.features.groups, self.entry.by_role("groups")
+        if not names:
+            return {}
+        pool, rows = self.parts["test"]
+        found = read_groups(self.paths[files[0].name], names, self.features[pool].shape[0])
+        return {name: tuple(values[row] for row in rows) for name, values in found.items()}
 
     def check_rows(self, split: Split) -> None:
         """Refuse a backbone whose images are not those of the split, row by row."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from dmn.datasets.formats.arrays import Lazy
 from dmn.datasets.splits import class_label_name
-from dmn.errors import FeatureError
+from dmn.errors import DataError, FeatureError, nearest
 
 UNIT_TOLERANCE = 2e-3
 ROWS_AT_ONCE = 4096
@@ -249,3 +249,19 @@ def zero_shot_accuracy(features: np.ndarray, labels: np.ndarray, text: np.ndarra
 def _unit(vectors: np.ndarray) -> np.ndarray:
     wide = vectors.astype(np.float64)
     return wide / np.linalg.norm(wide, axis=-1, keepdims=True)
+
+
+def read_groups(path: Path, names: Sequence[str], count: int) -> dict[str, list[str]]:
+    """Return some columns of a CSV as text, which has a row for each of `count` stored images."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a CSV of groups ({error})") from None
+    for name in names:
+        if name not in table:
+            raise DataError(f"{path} has no column {name!r}; {nearest(name, map(str, table))}")
+    if len(table) != count:
+        raise DataError(f"{path} has {len(table)} rows for {count} images; one for each is due")
+    return {name: table[name].tolist() for name in names}

@@ -6,6 +6,7 @@ The facts stand in `entries/*.yaml`, one file a data set; a further YAML file of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
+from dmn.datasets.placement import Layout
 from dmn.errors import ConfigError, nearest
 from dmn.schema import PARTIAL, Strict, merge, read_yaml
 
@@ -26,12 +28,16 @@ COMPRESSED = ("gz", "tgz", "xz", "txz", "bz2", "tbz2", "tbz")
 # folders may stand before the name, for features whose folders say what they are
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 
+RANGE = re.compile(r"(.*)\{(\d+)\.\.(\d+)\}(.*)")
+
 
 class RemoteFile(Strict):
     """One file as its home publishes it."""
 
     name: str = Field(pattern=FILE_NAME)
-    role: Literal["archive", "split", "prompts", "classes"]
+    role: Literal[
+        "archive", "split", "prompts", "classes", "names", "templates", "shards", "subset", "groups"
+    ]
     urls: tuple[str, ...] = Field((), description="official homes, tried in this order")
     bytes: int | None = Field(None, ge=0, description="exact size")
     about_bytes: int | None = Field(None, ge=0, description="size for estimates only")
@@ -66,14 +72,6 @@ class Sizes(Strict):
     train: int | None = Field(None, ge=0)
     val: int | None = Field(None, ge=0)
     test: int | None = Field(None, ge=0)
-
-
-class Layout(Strict):
-    """Where the images stand inside the archives (see `dmn.datasets.layouts`)."""
-
-    kind: Literal["split_file", "aircraft", "imagenet", "class_folders"]
-    root: str = Field("", description="folder inside the archive that image paths begin at")
-    folders: Literal["wnid", "index"] = Field("wnid", description="what class folders are called")
 
 
 class TrainingSetting(Strict):
@@ -113,6 +111,9 @@ class FeatureFacts(Strict):
         None, gt=0, description="of the similarities; empty: that of the files, else CLIP's 100"
     )
     parts: DrawnParts | None = Field(None, description="where the files are one pool of rows")
+    groups: tuple[str, ...] = Field(
+        (), description="columns of the file of groups: a CSV, a row for each row of test images"
+    )
 
 
 class DatasetEntry(Strict):
@@ -148,10 +149,11 @@ class DatasetEntry(Strict):
             return self
         if self.kind == "images" and self.layout is None:
             raise ValueError("a data set of images needs a layout")
-        needed = {"split_file": "split", "imagenet": "classes"}
-        role = needed.get(self.layout.kind) if self.layout else None
-        if self.layout and role and not self.by_role(role):
-            raise ValueError(f"layout {self.layout.kind} needs a file with role: {role}")
+        for role in self.layout.needed_roles if self.layout else ():
+            if self.layout and not self.by_role(role):
+                raise ValueError(f"layout {self.layout.kind} needs a file with role: {role}")
+        if self.features.groups and not self.by_role("groups"):
+            raise ValueError("features.groups need a file with role: groups")
         named = len(self.features.class_names)
         if named and named != self.classes:
             raise ValueError(f"{named} class_names for {self.classes} classes")
@@ -161,6 +163,11 @@ class DatasetEntry(Strict):
     def few_shot(self) -> bool:
         """Say whether the protocol has few-shot settings for this data set."""
         return bool(self.training)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return what test images are grouped by: domains, hospitals, severities."""
+        return self.layout.group_names if self.layout else self.features.groups
 
     def by_role(self, role: str) -> list[RemoteFile]:
         """Return the files with one role, in the registry's order."""
@@ -216,7 +223,8 @@ def _build(name: str, facts: Any, source: Path) -> DatasetEntry:
         _check_text(key, "file", str(source))
     try:
         homes = facts.get("homes") or ()
-        named = {key: _file(key, value or {}, homes) for key, value in files.items()}
+        every = {name: facts for key, facts in files.items() for name in _expanded(key, facts)}
+        named = {key: _file(key, value or {}, homes) for key, value in every.items()}
         return DatasetEntry.model_validate({"name": name, **facts, "files": named})
     except ValidationError as error:
         first = error.errors()[0]
@@ -233,6 +241,15 @@ def _file(name: str, facts: Mapping[str, Any], homes: Iterable[str]) -> dict[str
     """Return a file's facts with its name, and its addresses where it has none of its own."""
     urls = [f"{home.rstrip('/')}/{name}" for home in homes]
     return {"name": name, "role": "archive", "urls": urls, **facts}
+
+
+def _expanded(name: str, facts: Any) -> list[str]:
+    """Return the names that a name with a range stands for; 0 and 1 of `test/{0..1}.tar`."""
+    match = RANGE.fullmatch(name)
+    if match is None:
+        return [name]
+    begin, first, last, end = match.groups()
+    return [f"{begin}{number}{end}" for number in range(int(first), int(last) + 1)]
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,8 @@ class Split:
     """Images of a data set: (path inside its archives, label) for each part, in a fixed order.
 
     `classes` are the C class names as prompts use them; `parent_classes[c]` is the index of class
-    c in the parent data set (equal to c where there is none).
+    c in the parent data set (equal to c where there is none). `groups` has for each thing that test
+    images are grouped by (domain, hospital, severity) a value for each, in their order.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Split:
     val: tuple[Item, ...]
     test: tuple[Item, ...]
     parent_classes: tuple[int, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def part(self, name: str) -> tuple[Item, ...]:
         """Return one of train, val, test."""
@@ -47,6 +49,7 @@ class Split:
             "classes": list(self.classes),
             "parent_classes": list(self.parent_classes),
             **parts,
+            **({"groups": {k: list(v) for k, v in self.groups.items()}} if self.groups else {}),
         }
 
     @classmethod
@@ -58,8 +61,9 @@ class Split:
             )
             parents = tuple(value.get("parent_classes", ()))
             name, classes = str(value["dataset"]), tuple(value["classes"])
-            split = cls(name, classes, train, val, test, parents)
-        except (KeyError, TypeError, ValueError) as error:
+            groups = {str(k): tuple(map(str, v)) for k, v in value.get("groups", {}).items()}
+            split = cls(name, classes, train, val, test, parents, groups)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{source} is not a split ({error!r}); delete it and run again"
             ) from None
@@ -138,6 +142,11 @@ def check_split(split: Split, source: str) -> None:
         raise DataError(
             f"{source}: {len(split.parent_classes)} parent classes for {len(split.classes)} classes"
         )
+    for name, values in split.groups.items():
+        if len(values) != len(split.test):
+            raise DataError(
+                f"{source}: {len(values)} values of {name} for {len(split.test)} test images"
+            )
     seen: dict[str, str] = {}
     for part in PARTS:
         for path, label in split.part(part):

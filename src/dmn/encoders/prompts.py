@@ -8,6 +8,7 @@ import logging
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dmn.errors import ConfigError, DataError, nearest, some
@@ -87,6 +88,15 @@ def read_sentences(content: Any, source: str) -> dict[str, list[str]]:
                 raise DataError(f"{form}, but a sentence of class {name!r} is {_shape(text)}")
         sentences[name] = texts
     return sentences
+
+
+def read_templates(path: Path) -> tuple[str, ...]:
+    """Return the templates of a file, one a line, with {c} or {} where the class name stands."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}; download it again") from None
+    return tuple(line.strip().replace("{c}", "{}") for line in lines if line.strip())
 
 
 def _shape(value: Any) -> str:

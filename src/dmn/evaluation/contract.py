@@ -52,11 +52,15 @@ class StudyOptions(Strict):
 
 @dataclass(frozen=True)
 class Part:
-    """Features of one part of a data set: views [N, V, D], labels [N], ids [N]."""
+    """Features of one part of a data set: views [N, V, D], labels [N], ids [N].
+
+    groups: values [N] of each thing that images are grouped by, such as domain or hospital.
+    """
 
     views: np.ndarray
     labels: np.ndarray
     ids: Sequence[str]
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -75,7 +75,8 @@ def validation_part(data: StudyData, config: Config, cell: Cell) -> Part | None:
 
 def take(part: Part, rows: np.ndarray) -> Part:
     """Return some rows of a part, in the order given."""
-    return Part(part.views[rows], part.labels[rows], [part.ids[i] for i in rows])
+    groups = {name: values[rows] for name, values in part.groups.items()}
+    return Part(part.views[rows], part.labels[rows], [part.ids[i] for i in rows], groups)
 
 
 class Experiment:

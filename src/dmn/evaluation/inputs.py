@@ -80,7 +80,8 @@ _sha256 = cache(sha256)
 def read_part(path: str) -> Part:
     """Read one part's features."""
     tensors, facts = read_tensors(path), read_tensor_metadata(path)
-    return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"])
+    groups = {name: np.array(values) for name, values in facts.get("groups", {}).items()}
+    return Part(tensors["views"], tensors["labels"].astype(np.int64), facts["ids"], groups)
 
 
 def read_memory(path: str, shots: int) -> np.ndarray:

@@ -67,7 +67,7 @@ def has_shifts(config: Config, entry: DatasetEntry) -> bool:
 
 def can_serve(config: Config, entry: DatasetEntry, required: Iterable[str]) -> bool:
     """Say whether a data set has what a study cannot do without."""
-    return "shifts" not in required or has_shifts(config, entry)
+    return "shifts" not in required or has_shifts(config, entry) or bool(entry.groups)
 
 
 def feature_files(config: Config, entry: DatasetEntry, backbone: str, trained: bool) -> list[str]:
@@ -79,7 +79,20 @@ def feature_files(config: Config, entry: DatasetEntry, backbone: str, trained: b
     parts = [part for part in found.parts if trained or part != "train"]
     stored = [where[part] for part in parts for where in (found.features, found.labels)]
     stored.append(found.text[chosen_text(entry, found, config.prompts.text)])
-    return list(dict.fromkeys(one.file for one in stored))
+    groups = [file.name for file in entry.by_role("groups")]
+    return list(dict.fromkeys([*(one.file for one in stored), *groups]))
+
+
+def check_archives(entries: Entries) -> None:
+    """Refuse a data set of images whose archives are not named, such as uncounted shards."""
+    for name, entry in entries.items():
+        if entry.kind == "images" and not entry.by_role("archive"):
+            shards = [url for file in entry.by_role("shards") for url in file.urls]
+            raise ConfigError(
+                f"{name}: the registry names no archive; {' or '.join(shards) or 'its home'} says "
+                "how many shards there are, so name them in download.registry: datasets: "
+                f'{{{name}: {{files: {{"test/{{0..N}}.tar": {{}}}}}}}} with N one less'
+            )
 
 
 def check_encoders(config: Config) -> None:

@@ -38,7 +38,7 @@ def load_run(values: dict[str, Any], source: str = "configuration") -> Config:
             raise ConfigError(
                 f"studies.{name} ({source}) needs {', '.join(required(find_study(name)))}, and no "
                 "data set of the configuration has any; leave the study out, or give "
-                "corruptions.kinds and a data set of images"
+                "corruptions.kinds and a data set of images, or one whose images have groups"
             )
     studies = config.studies or {name: {} for name in STUDIES if served(name)}
     return config.model_copy(update={"studies": studies})

@@ -23,6 +23,7 @@ from dmn.pipeline import paths
 from dmn.pipeline.checks import (
     backbones_by_dataset,
     can_serve,
+    check_archives,
     check_encoders,
     check_features,
     feature_files,
@@ -54,6 +55,7 @@ class Targets:
         }
         self.backbones = backbones_by_dataset(config, self.entries)
         check_encoders(config)
+        check_archives(self.entries)
 
     @property
     def cells(self) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ from dmn.encoders.prompts import (
     prompts_for,
     prompts_hash,
     read_sentences,
+    read_templates,
     tell_equal_features,
     text_features,
 )
@@ -102,9 +103,12 @@ def write_text(
 ) -> None:
     """Write the text features [C, D], with the hash of their prompts and the logit scale."""
     encoder, kind = open_encoder(arguments, config), config.prompts.kind
-    sentences = arguments.files[0] if arguments.files else None
+    # sentences are JSON, templates a line each
+    sentences = next((file for file in arguments.files if file.endswith(".json")), None)
+    lines = next((file for file in arguments.files if not file.endswith(".json")), None)
     wanted = read_sentences(read_json(sentences), sentences) if sentences else None
-    prompts = prompts_for(split.classes, entry.templates, wanted, kind)
+    templates = read_templates(Path(lines)) if lines else entry.templates
+    prompts = prompts_for(split.classes, templates, wanted, kind)
     check_told_apart(encoder, split.classes, prompts)
     features = text_features(encoder, prompts).cpu().numpy().astype(np.float16)
     tell_equal_features(split.classes, prompts, features)
@@ -154,12 +158,14 @@ def main(arguments: argparse.Namespace) -> None:
         write_text(arguments, config, entry, split)
         return
     source = Source(arguments, config, entry)
+    groups = {"groups": split.to_json()["groups"]} if split.groups else {}
     match arguments.action:
         case "test":
-            source.extract(split.test, arguments.out[0])
+            source.extract(split.test, arguments.out[0], **groups)
         case "shift":
             for severity, out in zip(config.corruptions.severities, arguments.out, strict=True):
-                source.extract(split.test, out, shift=(arguments.corruption, severity))
+                shift = (arguments.corruption, severity)
+                source.extract(split.test, out, shift=shift, **groups)
         case "shots":
             shots = read_json(arguments.shots)
             write_shots(source, split, shots, arguments.train, arguments.val)

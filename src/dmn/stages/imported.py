@@ -30,7 +30,8 @@ def write_features(arguments: argparse.Namespace, config: Config, entry: Dataset
         text, test = opened.text(config.prompts.text), opened.rows("test")
         facts = {"logit_scale": text.logit_scale, "prompts": f"imported: {text.prompt}"}
         write_tensors(arguments.text, {"text": text.features}, facts)
-        write_images(test, arguments.test)
+        groups = {"groups": split.to_json()["groups"]} if split.groups else {}
+        write_images(test, arguments.test, **groups)
         return
     positions, rows, order, part = drawn_rows(read_json(arguments.shots))
     train, val = opened.rows("train", positions), opened.rows(part, order)

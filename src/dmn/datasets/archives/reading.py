@@ -36,9 +36,11 @@ from dmn.datasets.archives.forms import (
 from dmn.datasets.archives.limits import Limits
 from dmn.datasets.archives.listing import read_listing
 from dmn.datasets.archives.names import listed_name, member_name, zip_name
+from dmn.datasets.archives.stacks import MAGIC, images_of, labels_of, row_of
 from dmn.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 # reading a million headers takes minutes, a hundred no time
@@ -74,12 +76,13 @@ class ImageArchive:
         limits: Limits | None = None,
         folders: Mapping[str, Path] | None = None,
         upright: bool = True,
+        prefixes: Mapping[Path, str] | None = None,
     ) -> None:
         """Index `paths`; `inner` gives for an archive's name the pattern of archives inside.
 
         `folders` gives for the name of a folder's listing where the folder is; `upright` turns
-        pictures as their EXIF says. DataError for a hostile, corrupt or unknown archive, naming
-        the file and the member.
+        pictures as their EXIF says; `prefixes` stand before the names of an archive. DataError for
+        a hostile, corrupt or unknown archive, naming the file and the member.
         """
         self._scratch = scratch
         self._limits = limits or Limits()
@@ -87,9 +90,11 @@ class ImageArchive:
         self._upright = upright
         self._members: dict[str, Member] = {}
         self._handles: dict[tuple[int, Path], zipfile.ZipFile] = {}
+        # one at a time: an array is read whole, and its images one after the other
+        self._stack: tuple[str, np.ndarray] | None = None
         for path in paths:
             try:
-                self._add(path, (inner or {}).get(path.name), "")
+                self._add(path, (inner or {}).get(path.name), (prefixes or {}).get(path, ""))
             except BROKEN as error:
                 raise broken(path, error) from None
             except OSError as error:
@@ -97,7 +102,7 @@ class ImageArchive:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave open handles behind when the object goes to another process."""
-        return {**self.__dict__, "_handles": {}}
+        return {**self.__dict__, "_handles": {}, "_stack": None}
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -131,7 +136,31 @@ class ImageArchive:
 
     def image(self, name: str) -> Image.Image:
         """Return one image as RGB; DataError names the place if it cannot be decoded."""
+        stacked = row_of(name)
+        if stacked is not None and stacked[0] in self._members:
+            return self._stacked_image(*stacked)
         return decode(self.read(name), self.place(name), self._limits.pixels, self._upright)
+
+    def stacked(self, name: str) -> int:
+        """Return how many images a file has that is one array of them."""
+        return len(self._images(name))
+
+    def labels(self, name: str) -> np.ndarray:
+        """Return the labels [N] of a file that is one array of them."""
+        return labels_of(self.read(name), self.place(name))
+
+    def _images(self, name: str) -> np.ndarray:
+        if self._stack is None or self._stack[0] != name:
+            self._stack = name, images_of(self.read(name), self.place(name))
+        return self._stack[1]
+
+    def _stacked_image(self, name: str, row: int) -> Image.Image:
+        from PIL import Image
+
+        images = self._images(name)
+        if row >= len(images):
+            raise DataError(f"{self.place(name)} has {len(images)} images; there is no row {row}")
+        return Image.fromarray(images[row])
 
     def _bytes(self, member: Member) -> bytes:
         if member.name is None:
@@ -149,6 +178,8 @@ class ImageArchive:
         head = read_head(path)
         if path.name in self._folders:
             self._add_folder(path, self._folders[path.name])
+        elif head.startswith(MAGIC):
+            self._record(prefix + path.name, Member(path, 0, path.stat().st_size), path)
         elif head.startswith(ZIP):
             self._add_zip(path, inner, prefix)
         else:
