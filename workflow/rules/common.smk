@@ -3,10 +3,12 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 from dmn.pipeline import paths
 from dmn.errors import DmnError
 from dmn.pipeline.configuration import load_run
+from dmn.pipeline.runs import home
 from dmn.pipeline.sources import REPORTING, sources
 from dmn.pipeline.targets import Targets
 
@@ -20,11 +22,19 @@ os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 33))
 os.environ.setdefault("MALLOC_TOP_PAD_", str(1 << 26))
 
 
+# the folder of a named run has its configuration (docs/dvc.md)
+if home.is_run(Path.cwd()):
+
+    configfile: home.CONFIG
+
+
 try:
     CONFIG = load_run(config, "the configuration")
     TARGETS = Targets(CONFIG)
     if workflow.is_main_process:
         TARGETS.check_present()
+        if not workflow.dryrun:
+            home.guard(CONFIG, Path.cwd())
 except DmnError as error:
     raise WorkflowError(str(error)) from None
 

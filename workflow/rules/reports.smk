@@ -7,6 +7,17 @@ OUTPUTS: reports/studies/<study>/*, reports/<study>, reports/index.html, reports
 
 from hashlib import sha256
 
+from dmn.pipeline.run import check_targets
+
+
+def study_files(wildcards):
+    """Return the files of a study's report, or the nearest name of one that is not configured."""
+    try:
+        check_targets([paths.fill(paths.STUDY_MANIFEST, **wildcards)], CONFIG.studies)
+    except DmnError as error:
+        raise WorkflowError(str(error)) from None
+    return TARGETS.study_files(wildcards.study)
+
 
 localrules:
     run_config,
@@ -91,14 +102,14 @@ rule run_config:
 rule study_manifest:
     """Hash the tables and figures of one study; check with: sha256sum --check reports/<study>"""
     input:
-        files=lambda wildcards: TARGETS.study_files(wildcards.study),
+        files=study_files,
         code=sources("dmn.pipeline.manifest"),
     output:
         paths.STUDY_MANIFEST,
     log:
         "logs/reports/{study}.manifest.log",
     wildcard_constraints:
-        study=one_of(CONFIG.studies),
+        study=r"(?!all$)[a-z_]+",
     message:
         "Hash the files of {output}"
     shell:

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from dmn.errors import DataError
+from dmn.pipeline.runs.home import RUNS, top_of
 
 BIN = Path(sys.executable).parent
 LAST_LINES = 15
 # a copy of the sources for a rebuild holds none of these
-NOT_SOURCES = (".git", ".venv", ".snakemake", ".dvc/cache", ".dvc/tmp", "data", "reports", "logs")
+NOT_SOURCES = (
+    *(".git", ".venv", ".snakemake", ".dvc/cache", ".dvc/tmp"),
+    *("data", "reports", "logs", RUNS),
+)
 
 
 def environment(root: Path, changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -71,10 +75,15 @@ def git(root: Path, *arguments: str) -> str | None:
 
 
 def source_files(root: Path) -> list[str]:
-    """Return the files of the checkout that are not made by it, dirty and new ones included."""
+    """Return the files of the checkout that are not made by it, dirty and new ones included.
+
+    Those of its named runs are not among them.
+    """
+    root = top_of(root)
     listed = git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     if listed is not None:
-        return sorted(name for name in set(listed.split("\0")) if name and (root / name).is_file())
+        names = {name for name in listed.split("\0") if name and not name.startswith(f"{RUNS}/")}
+        return sorted(name for name in names if (root / name).is_file())
     paths = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
     return [
         path.as_posix()
@@ -86,7 +95,7 @@ def source_files(root: Path) -> list[str]:
 
 def copy_sources(root: Path, target: Path) -> None:
     """Copy the sources of a checkout, as they stand, into a new folder."""
-    names = source_files(root)
+    root, names = top_of(root), source_files(root)
     if "Snakefile" not in names:
         raise DataError(f"{root} has no Snakefile; run the audit in the root of a checkout")
     for name in names:

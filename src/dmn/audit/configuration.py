@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from dmn.config import Config
 from dmn.config.writing import commented_yaml
 from dmn.pipeline import paths
 from dmn.pipeline.configuration import load_run
-from dmn.pipeline.run import NOTHING, job_counts, snakemake
+from dmn.pipeline.run import job_counts, snakemake
+from dmn.pipeline.runs.home import changed_keys, is_run, remake
+from dmn.pipeline.runs.progress import NOTHING
 from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml
 
@@ -23,18 +24,6 @@ from dmn.schema import read_yaml
 def run_config(root: Path) -> Config:
     """Return the configuration that the reports were made with."""
     return load_run(read_yaml(root / paths.RUN_CONFIG), paths.RUN_CONFIG)
-
-
-def changed_keys(
-    old: Mapping[str, Any], new: Mapping[str, Any], above: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each key that differs, with its old and its new value; None where there is none."""
-    for key in {**old, **new}:
-        was, now = old.get(key), new.get(key)
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
-            yield from changed_keys(was, now, f"{above}{key}.")
-        elif was != now:
-            yield f"{above}{key}", was, now
 
 
 def check_configuration(root: Path) -> Check:
@@ -51,6 +40,9 @@ def check_configuration(root: Path) -> Check:
     summary = f"{len(changes)} keys differ from the demo" if changes else "the demo's defaults"
     if problems:
         return Check("configuration", "fail", summary, tuple(problems))
+    if changes and not is_run(root):
+        kept = f"dmn run --name NAME --config {paths.RUN_CONFIG}"
+        summary += f", which dvc repro here would make again (to keep these reports: {kept})"
     return Check("configuration", "ok", f"{summary}; all {len(asked)} files it asks for are listed")
 
 
@@ -95,7 +87,7 @@ def check_records(root: Path) -> Check:
         "records",
         problems,
         f"each file came from the inputs and the {code} source files that are here",
-        f"{len(problems)} inputs have changed since (snakemake makes the files again)",
+        f"{len(problems)} inputs have changed since ({remake(root)} makes the files again)",
     )
 
 
@@ -116,4 +108,5 @@ def check_plan(root: Path) -> Check:
         return Check("plan", "ok", "snakemake plans 0 jobs")
     jobs = job_counts(result.stdout)
     details = tuple(f"{rule}: {count}" for rule, count in jobs.items())
-    return Check("plan", "fail", f"snakemake plans {sum(jobs.values())} jobs", details)
+    summary = f"snakemake plans {sum(jobs.values())} jobs; run them with: {remake(root)}"
+    return Check("plan", "fail", summary, details)

@@ -22,6 +22,7 @@ from dmn.audit.hashes import read_manifest
 from dmn.audit.records import Record, read_records, upstream
 from dmn.errors import ArtifactError, OutputError
 from dmn.pipeline import paths
+from dmn.pipeline.runs.home import top_of
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -100,8 +101,9 @@ def _describe(crate: Any, root: Path, chain: list[Record]) -> None:
 
 
 def _add_workflow(crate: Any, root: Path) -> Any:
+    top = top_of(root)
     workflow = crate.add_workflow(
-        root / "Snakefile", "Snakefile", main=True, lang="snakemake", properties=_facts("Snakefile")
+        top / "Snakefile", "Snakefile", main=True, lang="snakemake", properties=_facts("Snakefile")
     )
     workflow["name"] = "dmn-repro"
     workflow["version"] = dmn.__version__
@@ -110,7 +112,10 @@ def _add_workflow(crate: Any, root: Path) -> Any:
         "@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
     }
     parts = [
-        crate.add_file(root / name, name, properties=_facts(name))
+        # a named run has its own pipeline and lock
+        crate.add_file(
+            (root if (root / name).is_file() else top) / name, name, properties=_facts(name)
+        )
         for name in source_files(root)
         if name.startswith(("workflow/", "src/", "config/", "profiles/"))
         or name in ("requirements.lock", "pyproject.toml", "README.md", "dvc.yaml", "dvc.lock")

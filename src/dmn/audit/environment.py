@@ -11,6 +11,7 @@ from typing import Any
 from dmn.audit.checks import Check, judged
 from dmn.audit.commands import answer, git
 from dmn.errors import DataError
+from dmn.pipeline.runs.home import RUNS
 
 LOCK = "requirements.lock"
 # the project itself, and what `python -m venv` puts in
@@ -74,8 +75,12 @@ def revision(root: Path) -> str | None:
 
 
 def dirty_files(root: Path) -> list[str]:
-    """Return the files that differ from the commit, with git's two letters before each name."""
-    status = git(root, "status", "--porcelain=v1", "--untracked-files=all") or ""
+    """Return the files that differ from the commit, with git's two letters before each name.
+
+    Named runs are no code: each is recorded by itself.
+    """
+    code = ("--", ":(top)", f":(top,exclude){RUNS}")
+    status = git(root, "status", "--porcelain=v1", "--untracked-files=all", *code) or ""
     return [line for line in status.splitlines() if line]
 
 

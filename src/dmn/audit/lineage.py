@@ -18,6 +18,7 @@ from dmn.audit.environment import revision
 from dmn.audit.records import RECORDS, Record, read_records, upstream
 from dmn.errors import ArtifactError, nearest
 from dmn.pipeline import paths
+from dmn.pipeline.runs.home import top_of
 
 MANIFEST_NAME = Path(paths.DOWNLOAD_MANIFEST).name
 
@@ -63,7 +64,7 @@ def _value(text: str) -> Any:
 
 
 def _source(root: Path, name: str) -> dict[str, Any]:
-    commit = git(root, "log", "-1", "--format=%H", "--", name)
+    commit = git(top_of(root), "log", "-1", "--format=%H", "--", name)
     return {"file": name, "sha256": _hash(root, name), "commit": (commit or "").strip() or None}
 
 

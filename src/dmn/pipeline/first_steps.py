@@ -23,6 +23,8 @@ from dmn.pipeline import paths
 from dmn.pipeline.asked import CONFIG_HELP, Asked
 from dmn.pipeline.paths import fill
 from dmn.pipeline.run import make
+from dmn.pipeline.runs.home import NAME_HELP
+from dmn.pipeline.runs.start import enter
 from dmn.seeds import given_seeds
 
 if TYPE_CHECKING:
@@ -89,7 +91,9 @@ def prepared(arguments: argparse.Namespace) -> tuple[StudyData, Config, int]:
 
     Raises ConfigError for shots that are not configured.
     """
-    asked = configured(arguments.config, arguments.dataset, arguments.backbone)
+    at_home = enter(arguments.name, Asked(arguments.config))
+    dataset = arguments.dataset or at_home.config().datasets[0]
+    asked = configured(at_home.file, dataset, arguments.backbone)
     config = asked.config()
     shots = arguments.shots or max(config.shots)
     if shots not in config.shots:
@@ -110,12 +114,13 @@ def prepared(arguments: argparse.Namespace) -> tuple[StudyData, Config, int]:
 
 def declare_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which features are read, and how they are made."""
-    parser.add_argument("--dataset", default="digits", help="a name in the registry (digits)")
+    parser.add_argument("--dataset", help="a name in the registry (the first configured)")
     parser.add_argument("--backbone", help="a name in `encoders` of the configuration")
     parser.add_argument("--shots", type=int, help="images per class (the most configured)")
     parser.add_argument("--split", type=int, default=0, help="split seed (0)")
     parser.add_argument("--cores", default="all", help="jobs at once for the features (all cores)")
     parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    parser.add_argument("--name", metavar="NAME", help=NAME_HELP)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

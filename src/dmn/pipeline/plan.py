@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
@@ -21,6 +22,7 @@ from dmn.encoders.models import EMBEDDED, embed_dim
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
+from dmn.pipeline.runs.home import CONFIG, holding, in_place, top_of
 from dmn.pipeline.targets import Targets
 from dmn.seeds import all_seeds
 
@@ -185,11 +187,13 @@ def main(arguments: argparse.Namespace) -> None:
     """Print the plan of a configuration."""
     if arguments.images_per_second <= 0:
         raise ConfigError(f"--images-per-second is {arguments.images_per_second:g}; give above 0")
-    wanted = Asked.read(arguments.config, arguments.changes)
+    here = Path.cwd()
+    wanted = in_place(Asked.read(arguments.config, arguments.changes), here)
     config = wanted.config()
     found = plan(config, arguments.images_per_second)
     if not arguments.no_jobs:
-        found["jobs_by_rule"] = count_jobs(wanted)
+        there = holding(top_of(here), config)
+        found["jobs_by_rule"] = count_jobs(Asked(CONFIG) if there else wanted, folder=there)
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:

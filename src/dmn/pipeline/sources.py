@@ -86,6 +86,12 @@ def _parents(module: str) -> list[str]:
 
 
 def relative(path: Path) -> str:
-    """Return `path` as the rules write it: relative where it lies below the current folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """Return `path` as the rules write it: relative where it lies below the current folder.
+
+    The folder of a named run has the sources by a link.
+    """
+    here, checkout = Path.cwd(), PACKAGE.parents[1]
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    linked = path.relative_to(checkout) if path.is_relative_to(checkout) else path
+    return str(linked if linked.exists() and linked.samefile(path) else path)

@@ -20,10 +20,10 @@ from itertools import groupby
 from pathlib import Path
 
 from dmn.artifacts import write_json, write_rows
-from dmn.audit.configuration import changed_keys
 from dmn.audit.differences import difference
 from dmn.audit.hashes import read_manifest
 from dmn.pipeline import paths
+from dmn.pipeline.runs.home import changed_keys
 from dmn.schema import read_yaml
 
 PHASES = (

@@ -1,0 +1,1 @@
+"""Where runs live, what they share, and what is shown of one."""
