@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 reports: setup
 	dmn run --cores $(CORES)
 
-# features of three released CLIPs: 5 MB, no image, no GPU
+# features of three released CLIPs: 5 MB, no image, no GPU; in runs/satellite, beside the demo
 satellite: setup
 	dmn run --cores $(CORES) --config config/satellite.yaml
 

@@ -4,7 +4,7 @@
 # A phase is a rule file here, a folder in data/ and a module in src/dmn/stages/, by the same word.
 #
 #   snakemake --cores 8 reports/all                          the embedded demo
-#   snakemake --cores 8 reports/all --configfile config/paper.yaml
+#   cd runs/NAME && snakemake --cores 8 reports/all          another configuration (docs/dvc.md)
 #   snakemake --cores 8 reports/all --config seeds='{split: [0-2, 3]}'
 from snakemake.utils import min_version
 

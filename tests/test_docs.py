@@ -41,7 +41,7 @@ from synthetic import study_data
 
 EXTENDING = "docs/extending.md"
 # programs of other people's machines: their command lines are only read
-ELSEWHERE = {"conda", "dvc", "pip", "sha256sum", "source"}
+ELSEWHERE = {"cd", "conda", "dvc", "git", "pip", "sha256sum", "source"}
 COMMANDS = list(commands())
 
 

@@ -15,12 +15,12 @@ from dmn.pipeline.run import (
     check_targets,
     count_jobs,
     ending,
-    follow,
     in_words,
     job_counts,
     make,
     reason,
 )
+from dmn.pipeline.runs.progress import LAST_WORDS, Progress, follow
 
 SAID = """\
 Building DAG of jobs...
@@ -54,10 +54,17 @@ Shutting down, this might take some time.
 """
 
 
+def told(text: str, **options: object) -> list[str]:
+    """Return what a person is told of a run in which a second passes with every line."""
+    ticks = iter(range(10_000))
+    progress = Progress(clock=lambda: float(next(ticks)), **options)
+    return list(follow(text.splitlines(keepends=True), progress))
+
+
 def test_a_run_is_one_line_a_job_and_the_log_of_what_failed() -> None:
-    assert list(follow(SAID.splitlines(keepends=True))) == [
+    assert told(SAID) == [
         "0/3  Draw the shots of digits, split seed 0",
-        "1/3  Write the page",
+        "1/3  10 s left: Write the page",
         "failed; logs/page.log says:",
         "  Job 9: this line is the log's own",
         "  ",
@@ -65,9 +72,49 @@ def test_a_run_is_one_line_a_job_and_the_log_of_what_failed() -> None:
     ]
 
 
+def test_reasons_are_told_where_they_are_asked_for() -> None:
+    said = told(SAID, reasons=True)
+    assert said[:2] == [
+        "0/3  Draw the shots of digits, split seed 0",
+        "    Reason: Missing output files: a",
+    ]
+    assert not [line for line in told(SAID) if "Reason" in line]
+
+
+def test_a_failure_is_told_once_by_its_last_words_and_where_its_log_lies() -> None:
+    frame = "=" * 80
+    log = "\n".join(f"line {number}" for number in range(20))
+    failure = f"Logfile logs/page.log:\n{frame}\n{log}\n{frame}\n"
+    said = told(failure * 2, folder="runs/mine")
+    assert said[0] == "failed; runs/mine/logs/page.log ends (5 lines before):"
+    assert said[1:] == [f"  line {number}" for number in range(20 - LAST_WORDS, 20)]
+
+
+def test_the_time_left_is_told_from_the_finished_jobs_of_the_same_rule() -> None:
+    now = 0.0
+    progress = Progress(clock=lambda: now)
+    for line in ("slow   3", "fast   4", "total  7", "Job 1: a", "Job 2: b"):
+        progress.hear(line)
+    assert progress.left() is None
+    assert progress.left_words() == ""
+    now = 10.0
+    progress.hear("Finished jobid: 2 (Rule: fast)")
+    # slow jobs are taken for fast ones: 60 seconds, of which 10 are gone, two at once
+    assert progress.left() == pytest.approx((3 * 10 + 3 * 10 - 10) / 2)
+    now = 100.0
+    progress.hear("Finished jobid: 1 (Rule: slow)")
+    progress.hear("2 of 7 steps (29%) done")
+    progress.hear("Job 3: c")
+    # 110 seconds of jobs in 100: 1.1 went on at once
+    assert progress.left() == pytest.approx((2 * 100 + 3 * 10) / 1.1)
+    assert progress.left_words() == "3 min left: "
+    progress.hear("7 of 7 steps (100%) done")
+    assert progress.left_words() == ""
+
+
 def test_a_run_without_jobs_says_so() -> None:
     line = "Nothing to be done (all requested files are present and up to date)."
-    assert list(follow(["Building DAG of jobs...\n", line + "\n"])) == [line]
+    assert told(f"Building DAG of jobs...\n{line}\n") == [line]
 
 
 def test_jobs_are_counted_by_rule() -> None:
@@ -127,6 +174,7 @@ def test_a_whole_run_ends_with_its_main_sentence_and_the_page(
     findings = ["The memory helps, +1.0 [+0.2, +1.8] points.", "more"]
     write_json("reports/studies/main/summary.json", {"findings": findings})
     assert ending() == [findings[0], "All studies: reports/index.html"]
+    assert ending("runs/mine")[1] == "All studies: runs/mine/reports/index.html"
 
 
 SNAKEFILE = """
@@ -155,7 +203,7 @@ def test_a_real_run_shows_its_jobs_and_why_one_failed(
     options = ["--show-failed-logs"]
     with pytest.raises(ArtifactError, match="the workflow did not make bad: see above"):
         make(["bad"], Asked(), "1", options)
-    assert capfd.readouterr().err.splitlines() == [
+    assert [line.replace("10 s left: ", "") for line in capfd.readouterr().err.splitlines()] == [
         "0/2  Make good",
         "1/2  Make bad",
         "failed; bad.log says:",
@@ -163,3 +211,5 @@ def test_a_real_run_shows_its_jobs_and_why_one_failed(
     ]
     make(["good"], Asked(), "1", options)
     assert capfd.readouterr().err.startswith("Nothing to be done")
+    make(["good"], Asked(), "1", [*options, "--forceall"], reasons=True)
+    assert "    Reason: Forced execution" in capfd.readouterr().err.splitlines()

@@ -12,6 +12,7 @@ import pytest
 
 from dmn.artifacts import write_json, write_rows, write_tensors
 from dmn.audit.runs.accuracy import change_words, changed_accuracy
+from dmn.audit.runs.sides import Side
 from dmn.config import load
 from dmn.errors import ArtifactError
 from dmn.evaluation.contract import sample_name
@@ -52,8 +53,12 @@ def accuracy(run: Path) -> pd.DataFrame:
     return rows[rows["metric"] == "accuracy"]
 
 
+def sides(folders: tuple[Path, Path]) -> list[Side]:
+    return [Side(folder.name, folder) for folder in folders]
+
+
 def test_common_cells_are_paired_over_the_seeds_that_both_have(runs: tuple[Path, Path]) -> None:
-    table, notes = changed_accuracy(*runs)
+    table, notes = changed_accuracy(*sides(runs))
     assert not notes
     old, new = (
         rows[rows["order_seed"].isin([1, 2])].groupby(KEYS)["value"].mean()
@@ -64,6 +69,7 @@ def test_common_cells_are_paired_over_the_seeds_that_both_have(runs: tuple[Path,
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert found[key] == pytest.approx(value), key
+    assert (table["after"] - table["before"]).to_numpy() == pytest.approx(table["mean"].to_numpy())
     text = table[table["component"] == "text"]
     assert (text["mean"] == 0).all()
     assert set(table["n_orders"]) <= {1, 2}
@@ -71,7 +77,7 @@ def test_common_cells_are_paired_over_the_seeds_that_both_have(runs: tuple[Path,
 
 
 def test_a_run_and_itself_are_level_everywhere(runs: tuple[Path, Path]) -> None:
-    table, notes = changed_accuracy(runs[0], runs[0])
+    table, notes = changed_accuracy(*sides((runs[0], runs[0])))
     assert not table["mean"].any()
     (sentence,) = change_words(table, notes)
     assert sentence.startswith(
@@ -81,7 +87,7 @@ def test_a_run_and_itself_are_level_everywhere(runs: tuple[Path, Path]) -> None:
 
 def test_other_lists_of_images_are_not_paired(runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = make_run(tmp_path / "c", 1, [0, 1, 2], noise=0.5)
-    table, notes = changed_accuracy(runs[0], other)
+    table, notes = changed_accuracy(*sides((runs[0], other)))
     assert table.empty
     assert change_words(table, notes) == [
         "synthetic: the runs have other lists of images, so nothing is paired",
@@ -91,7 +97,7 @@ def test_other_lists_of_images_are_not_paired(runs: tuple[Path, Path], tmp_path:
 
 def test_a_run_without_evaluations_is_named(runs: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"d has no data/evaluation/main, .* dvc pull"):
-        changed_accuracy(runs[0], tmp_path / "d")
+        changed_accuracy(*sides((runs[0], tmp_path / "d")))
 
 
 def test_an_extended_run_has_the_cells_of_the_first(
@@ -102,6 +108,6 @@ def test_an_extended_run_has_the_cells_of_the_first(
     (file,) = more.rglob("orders=0.csv")
     rows = pd.read_csv(file)
     write_rows(file, rows[rows["shots"] == 0])
-    table, _ = changed_accuracy(runs[0], more)
+    table, _ = changed_accuracy(*sides((runs[0], more)))
     assert set(table["shots"]) == {0}
     assert np.isfinite(table["mean"]).all()

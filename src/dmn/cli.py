@@ -50,6 +50,7 @@ BENCHMARKS = {
 AUDITS = {
     "lineage": Command("what made a file, back to the data", "dmn.audit.lineage"),
     "crate": Command("the run as a Workflow Run RO-Crate", "dmn.audit.crate"),
+    "metrics": Command("accuracies for dvc metrics", "dmn.audit.runs.metrics"),
     "timeless": Command("take the clock out of Snakemake's records", "dmn.pipeline.timeless"),
 }
 COMMANDS = {
@@ -62,7 +63,7 @@ COMMANDS = {
     "try": Command("a first experiment on one data set", "dmn.pipeline.first_steps"),
     "audit": Command("are the reports what code and data give?", "dmn.audit.audit", AUDITS),
     "explain": Command("why a test image got its answers", "dmn.pipeline.explanation"),
-    "compare": Command("where two runs differ first", "dmn.audit.runs.comparison"),
+    "compare": Command("two runs, side by side", "dmn.audit.runs.command"),
     "published": Command("published numbers of other methods", "dmn.report.peers.published"),
     "config": Command("check a configuration, write it out whole", "dmn.pipeline.asked"),
     "bench": Command("measure this machine's speed, and the intervals", commands=BENCHMARKS),

@@ -20,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = make_checkout(checkout.root)
     checkout.snakemake()
     checkout.dvc("repro", "--quiet")
-    checkout.git("add", "dvc.lock")
+    checkout.git("add", "dvc.lock", "metrics.json")
     checkout.git("commit", "--quiet", "--message=Record the run")
     checkout.dvc("push", "--quiet")
     return checkout

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dmn.artifacts import sha256
+from dmn.audit.runs.sides import Side
 from dmn.errors import ArtifactError
 from dmn.evaluation.answers import attach, read_all_rows, read_all_samples
 from dmn.evaluation.summaries import SEEDS, paired
@@ -18,17 +19,18 @@ from dmn.report.comparisons import CELL
 from dmn.report.words import cell_words, tally, where, words
 
 STUDY = "main"
+ANSWERS = f"{paths.DATA}/evaluation/{STUDY}"
 KEYS = [*CELL, "component", "weights"]
+COLUMNS = [*KEYS, "before", "after", "mean", "low", "high"]
 LEAST = 0.5  # points, as reports.smallest_difference
 
 
 def measured(run: Path) -> pd.DataFrame:
     """Return the accuracies of a run's study `main` with their answers. ArtifactError without."""
-    files = sorted((run / paths.DATA / "evaluation" / STUDY).rglob("*.csv"))
+    files = sorted((run / ANSWERS).rglob("*.csv"))
     if not files:
         raise ArtifactError(
-            f"{run} has no data/evaluation/{STUDY}, which paired differences need; bring it with "
-            "dvc pull"
+            f"{run} has no {ANSWERS}, which paired differences need; bring it with dvc pull"
         )
     rows = read_all_rows([str(file) for file in files])
     samples = read_all_samples([str(file.with_suffix(".safetensors")) for file in files])
@@ -36,13 +38,24 @@ def measured(run: Path) -> pd.DataFrame:
     return attach(accuracy.reset_index(drop=True), samples)
 
 
-def changed_accuracy(before: Path, after: Path) -> tuple[pd.DataFrame, list[str]]:
+def nothing() -> pd.DataFrame:
+    """Return the table of no common cell."""
+    return pd.DataFrame(columns=COLUMNS)
+
+
+def changed_accuracy(before: Side, after: Side) -> tuple[pd.DataFrame, list[str]]:
     """Return after minus before for all common cells, and why data sets are left out.
 
-    Both are cut to the seeds that they share. A data set whose lists of images differ is no pair.
+    Both are cut to the seeds that they share; `before` and `after` are their means over these. A
+    data set whose lists of images differ is no pair.
     """
-    old, new = measured(before), measured(after)
-    apart = [name for name in old["dataset"].unique() if not _same_images(before, after, name)]
+    for side in (before, after):
+        side.bring([ANSWERS])
+    old, new = measured(before.folder), measured(after.folder)
+    common = [name for name in old["dataset"].unique() if name in set(new["dataset"])]
+    for side in (before, after):
+        side.bring([fill(paths.SPLIT, dataset=name) for name in common])
+    apart = [name for name in common if not _same_images(before.folder, after.folder, name)]
     both = [old[~old["dataset"].isin(apart)], new[~new["dataset"].isin(apart)]]
     on = [*KEYS, *SEEDS]
     shared = both[0][on].merge(both[1][on])
@@ -52,9 +65,13 @@ def changed_accuracy(before: Path, after: Path) -> tuple[pd.DataFrame, list[str]
     ]
     notes = [f"{name}: the runs have other lists of images, so nothing is paired" for name in apart]
     if shared.empty:
-        return pd.DataFrame(columns=[*KEYS, "mean", "low", "high"]), notes
+        return nothing(), notes
     table = paired(pd.concat(sides, ignore_index=True), KEYS, {"run": "after"}, {"run": "before"})
-    return table.drop(columns="run", errors="ignore"), notes
+    for rows, run in zip(sides, ("before", "after"), strict=True):
+        means = rows.groupby(KEYS)["value"].mean()
+        table = table.merge(means.rename(run).reset_index(), on=KEYS)
+    rest = [c for c in table.columns if c not in (*COLUMNS, "run")]
+    return table[[*COLUMNS, *rest]], notes
 
 
 def _same_images(before: Path, after: Path, dataset: str) -> bool:

@@ -117,7 +117,7 @@ class Progress:
 
     def left_words(self) -> str:
         """Return the time left before a job's text; nothing while it is not known."""
-        left = self.left()
+        left = self.left() if self.done < self.total else None
         return "" if left is None else f"{duration(left)} left: "
 
 

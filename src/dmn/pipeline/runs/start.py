@@ -56,8 +56,7 @@ def settle(folder: Path, asked: Asked, change: bool = False) -> dict[str, Any]:
     if found and not change:
         raise ConfigError(
             f"{RUNS}/{name} holds another configuration ({some(found)}); keep both with another "
-            f"--name, or change that run, where only what differs is made: dmn run --name {name} "
-            "--change"
+            "--name, or add --change to change that run, where only what differs is made again"
         )
     return wanted if found else own
 
@@ -95,26 +94,46 @@ def enter(
 def arrange(folder: Path, values: Mapping[str, Any]) -> None:
     """Write a run's configuration, links and pipeline, as far as they are not there."""
     top = folder.parent.parent
-    for name in [*SHARED, *_named_files(top, values)]:
+    # all are looked at before anything is written
+    names = [*SHARED, *named_files(top, [values, *_entries(top, values)])]
+    for name in names:
         link(folder / name, top / name)
     link(folder / MANUAL, top / MANUAL)
     if (top / PIPELINE).is_file():
-        _write(folder / PIPELINE, pipeline(read_yaml(top / PIPELINE, "the pipeline")))
-    head = f"# The run {folder.name}: what differs from the defaults (config/demo.yaml).\n"
-    head += f"#   dmn run --name {folder.name}\n"
+        head = f"# Written by dmn run, from {PIPELINE} of the checkout. See docs/dvc.md.\n"
+        text = head + _yaml(pipeline(read_yaml(top / PIPELINE, "the pipeline")))
+        if not (folder / PIPELINE).is_file() or (folder / PIPELINE).read_text("utf-8") != text:
+            write_text(folder / PIPELINE, text)
     if not (folder / CONFIG).is_file() or recorded(folder) != values:
-        write_text(folder / CONFIG, head + _yaml(values))
+        head = f"# The run {folder.name}: what differs from the defaults (config/demo.yaml).\n"
+        write_text(folder / CONFIG, f"{head}#   dmn run --name {folder.name}\n{_yaml(values)}")
 
 
-def _named_files(top: Path, values: Any) -> Iterator[str]:
-    """Yield the first part of each text that is a relative path of something in the checkout."""
+def _entries(top: Path, values: Mapping[str, Any]) -> list[Any]:
+    """Return what a configuration's own registry says of its data sets."""
+    registry = (values.get("download") or {}).get("registry")
+    if registry is None:
+        return []
+    known = read_yaml(top / registry, "the registry").get("datasets") or {}
+    return [known.get(name) for name in values.get("datasets") or []]
+
+
+def named_files(top: Path, values: Any) -> Iterator[str]:
+    """Yield the first part of each text that is a relative path of something in the checkout.
+
+    ConfigError for one that leads out of it: a run's folder lies two folders further down.
+    """
     if isinstance(values, Mapping | list | tuple):
         for inner in values.values() if isinstance(values, Mapping) else values:
-            yield from _named_files(top, inner)
+            yield from named_files(top, inner)
     elif isinstance(values, str) and values and not Path(values).is_absolute():
-        first = Path(values).parts[0] if Path(values).parts else ""
-        if first not in ("", "..", ".", paths.DATA, paths.REPORTS) and (top / values).exists():
-            yield first
+        first = next(iter(Path(values).parts), ".")
+        if first in (".", paths.DATA, paths.REPORTS) or not (top / values).exists():
+            return
+        if first == "..":
+            whole = (top / values).resolve()
+            raise ConfigError(f"{values} leads out of the checkout; write the whole path, {whole}")
+        yield first
 
 
 def link(place: Path, target: Path) -> None:
@@ -141,13 +160,6 @@ def pipeline(top: Mapping[str, Any]) -> dict[str, Any]:
     first = next(iter(stages.values()))
     first["deps"] = [CONFIG, *first["deps"]]
     return {**top, "stages": stages}
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    head = f"# Written by dmn run, from {PIPELINE} of the checkout. See docs/dvc.md.\n"
-    text = head + _yaml(values)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def _yaml(values: Mapping[str, Any]) -> str:

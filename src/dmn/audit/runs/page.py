@@ -1,0 +1,107 @@
+"""The comparison of two runs as one self-contained page, and as rows.
+
+Equal runs give equal bytes: no dates, no machine, no script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from dmn.artifacts import write_text
+from dmn.audit.runs.comparison import Comparison
+from dmn.report import page as reports
+from dmn.report.words import cell_words, words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 160  # of the drawing of an interval
+MARGIN = 8
+LEAST_SCALE = 1.0  # points: a difference of nothing is not drawn as a large one
+
+
+def rows(found: Comparison) -> pd.DataFrame:
+    """Return all that differs, a row each: kind, name, before, after."""
+    import pandas as pd
+
+    return pd.DataFrame(list(_rows(found)), columns=["kind", "name", "before", "after"])
+
+
+def _rows(found: Comparison) -> Iterator[tuple[str, str, str, str]]:
+    for key, (old, new) in found.keys.items():
+        yield "key", key, str(old), str(new)
+    for kind, changes in found.surroundings.items():
+        for name, (was, now) in changes.items():
+            yield kind, name, was or "none", now or "none"
+    for name in found.differing:
+        yield "file", name, "there", found.first.get(name, "differs")
+    for name in found.only_before:
+        yield "file", name, "there", "none"
+    for name in found.only_after:
+        yield "file", name, "none", "there"
+
+
+def write(
+    path: Path,
+    labels: tuple[str, str],
+    found: Comparison,
+    table: pd.DataFrame,
+    sentences: Sequence[str],
+) -> None:
+    """Write the page: sentences, common cells with intervals, and what else differs."""
+    here = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Path(reports.__file__).with_suffix(".css").read_text("utf-8")
+    style += (here / "page.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text = environment.get_template("page.html").render(
+        before=labels[0],
+        after=labels[1],
+        found=found,
+        style=Markup(style),
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:",
+        sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
+        cells=list(_cells(table)),
+        width=WIDTH,
+        rows=list(_rows(found)),
+    )
+    write_text(path, text)
+
+
+def _cells(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield what is shown of each common cell; x: the interval's ends and mean in the drawing."""
+    if table.empty:
+        return
+    scale = max(LEAST_SCALE, float(table[["low", "high"]].abs().max().max()))
+
+    def x(points: float) -> float:
+        return round(WIDTH / 2 + points / scale * (WIDTH / 2 - MARGIN), 2)
+
+    for row in table.to_dict("records"):
+        weights = "" if row["weights"] == "none" else f", {words(row['weights'])}"
+        clear = row["low"] > 0 or row["high"] < 0
+        yield {
+            "place": f"{row['dataset']} ({row['backbone']})",
+            "cell": cell_words(row),
+            "what": f"{words(row['component'])}{weights}",
+            "before": f"{row['before']:.1f}",
+            "after": f"{row['after']:.1f}",
+            "change": f"{row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]",
+            "clear": clear,
+            "low": x(row["low"]),
+            "mean": x(row["mean"]),
+            "high": x(row["high"]),
+        }
