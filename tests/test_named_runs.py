@@ -251,3 +251,17 @@ def test_the_plan_of_a_configuration_finds_its_run(top: Path) -> None:
     assert home.holding(top, cut().config()) == folder
     write_text(folder / home.CONFIG, "shots: [0]\n")
     assert home.holding(top, cut().config()) is None
+
+
+def test_a_dry_run_writes_nothing_and_refuses_what_a_run_refuses(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, message in (
+        (["reports/mian", "--config", "config/cut.yaml"], "did you mean 'reports/main'"),
+        (["--name", "nobody"], "no run 'nobody' in runs/"),
+        ([MORE], "give the run a name"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["run", "--dry-run", *words])
+        assert message in capsys.readouterr().err
+    assert not (top / "runs").exists()

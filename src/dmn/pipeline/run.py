@@ -27,6 +27,7 @@ from pathlib import Path
 from dmn.artifacts import read_json
 from dmn.errors import ArtifactError, ConfigError, nearest
 from dmn.pipeline.asked import CHANGE, CONFIG_HELP, Asked
+from dmn.pipeline.configuration import load_run
 from dmn.pipeline.paths import MANIFEST, PAGE, REPORTS, RUN_CONFIG, STUDY_SUMMARY, fill
 from dmn.pipeline.runs.home import CONFIG, NAME_HELP, find, is_run, top_of
 from dmn.pipeline.runs.progress import NOTHING, Progress, show
@@ -151,11 +152,13 @@ def ending(folder: str = "") -> list[str]:
 
 def counted(arguments: argparse.Namespace, asked: Asked, targets: Sequence[str]) -> dict[str, int]:
     """Return how many jobs a run would have; nothing is written."""
-    folder = find(top_of(Path.cwd()), arguments.name, asked)
+    top = top_of(Path.cwd())
+    folder = find(top, arguments.name, asked)
+    values = {} if folder == top else settle(folder, asked, arguments.change)
+    check_targets(targets, load_run(values, str(folder)).studies)
     if not is_run(folder):
         # a new run begins with what the demo has made
         return count_jobs(asked, targets)
-    settle(folder, asked, arguments.change)
     file = str(Path(asked.file).resolve()) if asked.file else CONFIG
     return count_jobs(Asked(file, asked.changes), targets, folder=folder)
 
