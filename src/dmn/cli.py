@@ -41,10 +41,13 @@ STAGES = {
     "manifest": Command("hash files, as sha256sum does", "dmn.pipeline.manifest"),
 }
 BENCHMARKS = {
+    "calibrate": Command("measure this machine for dmn plan", "dmn.bench.calibrate"),
     "stream": Command("the exact stream against the plain loop", "dmn.bench.stream"),
     "extraction": Command("how busy extraction keeps the encoder", "dmn.bench.extraction"),
+    "gpu": Command("all that a GPU is for, in one run", "dmn.bench.gpu"),
     "intervals": Command("how often intervals hold the truth", "dmn.bench.intervals"),
     "peers": Command("time and memory of every peer", "dmn.bench.peers"),
+    "studies": Command("whole studies against a plain implementation", "dmn.bench.studies"),
     "warm": Command("compile the loops once (make setup does)", "dmn.bench.warm"),
 }
 AUDITS = {
@@ -55,7 +58,7 @@ AUDITS = {
 }
 COMMANDS = {
     "run": Command("make all reports, or the files that are named", "dmn.pipeline.run"),
-    "plan": Command("what a run will download, store, compute and run", "dmn.pipeline.plan"),
+    "plan": Command("what a run will download, store, compute and run", "dmn.costs.plan"),
     "new-dataset": Command(
         "make a folder of images a data set", "dmn.pipeline.new_dataset.command"
     ),

@@ -5,8 +5,9 @@ import re
 import sys
 from pathlib import Path
 
-from dmn.pipeline import paths
+from dmn.costs.jobs import Costs
 from dmn.errors import DmnError
+from dmn.pipeline import paths
 from dmn.pipeline.configuration import load_run
 from dmn.pipeline.runs import home
 from dmn.pipeline.sources import REPORTING, sources
@@ -31,6 +32,7 @@ if home.is_run(Path.cwd()):
 try:
     CONFIG = load_run(config, "the configuration")
     TARGETS = Targets(CONFIG)
+    COSTS = Costs(TARGETS)
     if workflow.is_main_process:
         TARGETS.check_present()
         if not workflow.dryrun:
@@ -60,6 +62,16 @@ def keys(rule):
 def facts(rule):
     """Return a params function: the facts of its data set that a rule reads, as JSON text."""
     return lambda wildcards: TARGETS.facts(rule, **wildcards)
+
+
+def mem_mb(rule):
+    """Return a resources function: the MB that a job asks a cluster for; nothing is run anew."""
+    return lambda wildcards, attempt: COSTS.mem_mb(rule, attempt, **wildcards)
+
+
+def runtime(rule):
+    """Return a resources function: the minutes that a job asks a cluster for."""
+    return lambda wildcards, attempt: COSTS.runtime(rule, attempt, **wildcards)
 
 
 def archives(*roles, **options):

@@ -16,6 +16,9 @@ rule download_file:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.ARCHIVE)
     retries: 1
+    resources:
+        mem_mb=mem_mb("download_file"),
+        runtime=runtime("download_file"),
     params:
         # a file is its checksum; where it comes from, and how patiently, makes it no other
         file=lambda wildcards: TARGETS.identity(**wildcards),
@@ -40,6 +43,9 @@ rule download_manifest:
         paths.beside(paths.LOG, paths.DOWNLOAD_MANIFEST),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.DOWNLOAD_MANIFEST)
+    resources:
+        mem_mb=mem_mb("download_manifest"),
+        runtime=runtime("download_manifest"),
     params:
         dataset=facts("download_manifest"),
     message:

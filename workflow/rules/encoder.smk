@@ -23,6 +23,9 @@ rule pretrain_encoder:
         backbone=one_of(EMBEDDED),
     # one for each tower
     threads: 2
+    resources:
+        mem_mb=mem_mb("pretrain_encoder"),
+        runtime=runtime("pretrain_encoder"),
     params:
         config=keys("pretrain_encoder"),
     message:
@@ -47,6 +50,9 @@ rule fetch_encoder:
     wildcard_constraints:
         backbone=one_of(RELEASED),
     retries: 2
+    resources:
+        mem_mb=mem_mb("fetch_encoder"),
+        runtime=runtime("fetch_encoder"),
     params:
         config=keys("fetch_encoder"),
     message:

@@ -20,6 +20,8 @@ rule evaluate:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("evaluate"),
+        runtime=runtime("evaluate"),
     params:
         config=keys("evaluate"),
         dataset=facts("evaluate"),

@@ -24,6 +24,8 @@ rule text_features:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("text_features"),
+        runtime=runtime("text_features"),
     params:
         config=keys("text_features"),
         dataset=facts("text_features"),
@@ -54,6 +56,8 @@ rule test_features:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("test_features"),
+        runtime=runtime("test_features"),
     params:
         config=keys("test_features"),
         dataset=facts("test_features"),
@@ -86,6 +90,8 @@ rule few_shot_features:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("few_shot_features"),
+        runtime=runtime("few_shot_features"),
     params:
         config=keys("few_shot_features"),
         dataset=facts("few_shot_features"),
@@ -124,6 +130,8 @@ rule shift_features:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("shift_features"),
+        runtime=runtime("shift_features"),
     params:
         config=keys("shift_features"),
         dataset=facts("shift_features"),
@@ -153,6 +161,9 @@ rule import_features:
         paths.beside(paths.BENCHMARK, paths.TEST_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
+    resources:
+        mem_mb=mem_mb("import_features"),
+        runtime=runtime("import_features"),
     params:
         config=keys("import_features"),
         dataset=facts("import_features"),
@@ -183,6 +194,9 @@ rule import_few_shot_features:
         paths.beside(paths.BENCHMARK, paths.TRAIN_FEATURES)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
+    resources:
+        mem_mb=mem_mb("import_few_shot_features"),
+        runtime=runtime("import_few_shot_features"),
     params:
         dataset=facts("import_few_shot_features"),
     message:

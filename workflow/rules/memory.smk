@@ -18,6 +18,9 @@ rule static_memory:
     benchmark:
         paths.beside(paths.BENCHMARK, paths.MEMORY_FOLDER)
     priority: EARLY
+    resources:
+        mem_mb=mem_mb("static_memory"),
+        runtime=runtime("static_memory"),
     params:
         shots=CONFIG.shots,
     message:

@@ -23,6 +23,8 @@ rule train_projection:
     threads: THREADS
     resources:
         gpu=GPU,
+        mem_mb=mem_mb("train_projection"),
+        runtime=runtime("train_projection"),
     params:
         config=keys("train_projection"),
         dataset=facts("train_projection"),

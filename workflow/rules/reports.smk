@@ -49,6 +49,9 @@ for study in CONFIG.studies:
             f"logs/reports/{study}.log",
         benchmark:
             f"benchmarks/reports/{study}.tsv"
+        resources:
+            mem_mb=mem_mb(f"report_{study}"),
+            runtime=runtime(f"report_{study}"),
         params:
             study=study,
             options=TARGETS.report_options(study),
@@ -73,6 +76,9 @@ rule page:
         "logs/reports/page.log",
     benchmark:
         "benchmarks/reports/page.tsv"
+    resources:
+        mem_mb=mem_mb("page"),
+        runtime=runtime("page"),
     message:
         "Write the page {output}"
     shell:

@@ -21,6 +21,9 @@ rule split:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
     wildcard_constraints:
         dataset=one_of(FROM_IMAGES),
+    resources:
+        mem_mb=mem_mb("split"),
+        runtime=runtime("split"),
     params:
         dataset=facts("split"),
     message:
@@ -43,6 +46,9 @@ rule import_split:
         paths.beside(paths.BENCHMARK, paths.SPLIT)
     wildcard_constraints:
         dataset=one_of(PRECOMPUTED),
+    resources:
+        mem_mb=mem_mb("import_split"),
+        runtime=runtime("import_split"),
     params:
         dataset=facts("import_split"),
     message:
@@ -63,6 +69,9 @@ rule shots:
         paths.beside(paths.LOG, paths.SHOTS),
     benchmark:
         paths.beside(paths.BENCHMARK, paths.SHOTS)
+    resources:
+        mem_mb=mem_mb("shots"),
+        runtime=runtime("shots"),
     params:
         config=keys("shots"),
     message:

@@ -1,14 +1,17 @@
 """What a configuration will download, store, compute and run, before any of it happens.
 
-    dmn plan --config config/paper.yaml datasets='[dtd, imagenet_a]'
+    dmn plan --config config/paper.yaml datasets='[dtd, imagenet_a]' --cores 8
 
-Sizes are the registry's, jobs are counted by a dry run of Snakemake.
+Sizes are the registry's, or those of the files that are there; jobs are counted by a dry run of
+Snakemake. CPU time and memory come from a model of the work of each job and a few rates of the
+machine: `dmn bench calibrate` measures yours.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,9 +19,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from rich.console import Console
+from rich.table import Table
+
 from dmn.config import Config
+from dmn.costs.jobs import Costs
+from dmn.costs.machine import DOCUMENTED
+from dmn.costs.schedule import phases, wall_seconds
+from dmn.costs.sizes import dimension
 from dmn.datasets.registry import COMPRESSED, RemoteFile
-from dmn.encoders.models import EMBEDDED, embed_dim
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
@@ -74,12 +83,6 @@ def file_plans(targets: Targets) -> list[FilePlan]:
     ]
 
 
-def dimension(config: Config, backbone: str) -> int:
-    """Return a backbone's D."""
-    model = config.encoders[backbone].model
-    return config.pretraining.architecture.embed_dim if model == EMBEDDED else embed_dim(model)
-
-
 def view_counts(targets: Targets, dataset: str) -> Iterator[int]:
     """Yield images times views of each part that one backbone encodes."""
     config, entry = targets.config, targets.entries[dataset]
@@ -102,7 +105,7 @@ def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
     # those that come as features are nearly as large as their files
     feature_bytes = sum(f.expected_bytes for f in files)
     if targets.has_images(dataset):
-        dimensions = [dimension(config, backbone) for backbone in targets.backbones[dataset]]
+        dimensions = [dimension(config, entry, backbone) for backbone in targets.backbones[dataset]]
         feature_bytes = sum((views + entry.classes) * d * FLOAT16 for d in dimensions)
     expanded = [f for f in files if f.role == "archive" and f.name.endswith(COMPRESSED)]
     return DatasetPlan(
@@ -116,10 +119,18 @@ def dataset_plan(targets: Targets, dataset: str) -> DatasetPlan:
     )
 
 
-def plan(config: Config, rate: float = IMAGES_PER_SECOND) -> dict[str, Any]:
-    """Return the whole plan but for the jobs; `rate` is views a second of one GPU."""
+def plan(
+    config: Config, rate: float = IMAGES_PER_SECOND, cores: int | None = None
+) -> dict[str, Any]:
+    """Return the whole plan but for the jobs still to run.
+
+    rate: views a second of one GPU; cores: that the jobs share, all of the machine by default.
+    """
     targets = Targets(config)
     targets.check_present()
+    cores = cores or os.cpu_count() or 1
+    costs = Costs(targets)
+    jobs = list(costs.all())
     datasets = [asdict(dataset_plan(targets, name)) for name in config.datasets]
     totals = {key: sum(row[key] for row in datasets) for key in TOTALS}
     return {
@@ -127,7 +138,12 @@ def plan(config: Config, rate: float = IMAGES_PER_SECOND) -> dict[str, Any]:
         "files": [asdict(file) for file in file_plans(targets)],
         "totals": totals,
         "images_per_second": rate,
-        "encoder_hours": round(totals["encoded_images"] / rate / 3600, 2),
+        "encoder_hours": round(sum(job.encoded for job in jobs) / rate / 3600, 2),
+        "phases": [asdict(phase) for phase in phases(jobs)],
+        "cores": cores,
+        "wall_seconds": round(wall_seconds(jobs, cores), 1),
+        "machine": costs.machine.name,
+        "calibrated": costs.machine is not DOCUMENTED,
     }
 
 
@@ -143,11 +159,37 @@ def amount(count: int) -> str:
     return f"{count / 1000:.0f} kB" if count else "-"
 
 
+def duration(seconds: float) -> str:
+    """Return a time for people.
+
+    >>> duration(42), duration(240), duration(9000)
+    ('42 s', '4 min', '2.5 h')
+    """
+    if seconds >= 5400:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
+
+
+def show_costs(console: Console, found: dict[str, Any]) -> None:
+    """Print what each phase and study takes, and how long all of it lasts."""
+    table = Table("phase or study", "jobs", "CPU time", "longest job", "memory", "disk")
+    table.title = "Jobs, as if nothing were there yet"
+    for row in found["phases"]:
+        times = duration(row["cpu_seconds"]), duration(row["longest_seconds"])
+        sizes = amount(round(row["memory_mb"] * 1e6)), amount(round(row["disk_bytes"]))
+        table.add_row(row["phase"], f"{row['jobs']:,}", *times, *sizes)
+    console.print(table)
+    measured = "measured by dmn bench calibrate"
+    documented = "the documented one; for yours: dmn bench calibrate"
+    console.print(
+        f"All jobs: {duration(found['wall_seconds'])} on {found['cores']} "
+        f"cores without what encoders take on a GPU. Machine: {found['machine']} "
+        f"({measured if found['calibrated'] else documented})."
+    )
+
+
 def show(found: dict[str, Any], manual: str) -> None:
     """Print the plan as tables."""
-    from rich.console import Console
-    from rich.table import Table
-
     console = Console(width=None if sys.stdout.isatty() else 110)
     files = Table("data set", "file", "size", "source", title="Files")
     for row in found["files"]:
@@ -161,9 +203,9 @@ def show(found: dict[str, Any], manual: str) -> None:
     console.print(files, sets)
     console.print(
         f"Encoders: {found['encoder_hours']:g} GPU hours at {found['images_per_second']:g} views "
-        "a second (measure yours: dmn bench extraction); streams and training on "
-        "cached features come on top."
+        "a second (measure yours: dmn bench extraction)."
     )
+    show_costs(console, found)
     if any(row["source"] == BROUGHT for row in found["files"]):
         console.print(f"Files that you bring go to {manual}/<data set>/.")
     if "jobs_by_rule" in found:
@@ -179,6 +221,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default=IMAGES_PER_SECOND,
         help="views that one GPU encodes (default: %(default)g, float32)",
     )
+    parser.add_argument("--cores", type=int, help="that jobs share (default: all)")
     parser.add_argument("--json", action="store_true", help="print JSON, not tables")
     parser.add_argument("--no-jobs", action="store_true", help="leave Snakemake's dry run out")
 
@@ -187,10 +230,12 @@ def main(arguments: argparse.Namespace) -> None:
     """Print the plan of a configuration."""
     if arguments.images_per_second <= 0:
         raise ConfigError(f"--images-per-second is {arguments.images_per_second:g}; give above 0")
+    if arguments.cores is not None and arguments.cores < 1:
+        raise ConfigError(f"--cores is {arguments.cores}; give 1 or more")
     here = Path.cwd()
     wanted = in_place(Asked.read(arguments.config, arguments.changes), here)
     config = wanted.config()
-    found = plan(config, arguments.images_per_second)
+    found = plan(config, arguments.images_per_second, arguments.cores)
     if not arguments.no_jobs:
         there = holding(top_of(here), config)
         found["jobs_by_rule"] = count_jobs(Asked(CONFIG) if there else wanted, folder=there)
