@@ -10,6 +10,7 @@ import pytest
 import yaml
 from snakemake.settings.enums import RerunTrigger
 
+from dmn.bench import calibrate
 from dmn.cli import main
 from dmn.costs.jobs import Costs, Job
 from dmn.costs.machine import DOCUMENTED, read_machine
@@ -201,6 +202,9 @@ def test_phases_are_summed_and_memory_is_the_largest() -> None:
 def test_the_machine_is_measured_and_the_plan_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # three processes and an encoder: the slow test has them
+    monkeypatch.setattr(calibrate, "start_seconds", lambda: 2.0)
+    monkeypatch.setattr(calibrate, "encoder_seconds", lambda: 0.2)
     monkeypatch.chdir(tmp_path)
     main(["bench", "calibrate", "--name", "mine"])
     assert read_machine().name == "mine"
@@ -209,3 +213,8 @@ def test_the_machine_is_measured_and_the_plan_reads_it(
     assert "Machine: mine (measured by dmn bench calibrate)" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+@pytest.mark.slow
+def test_starts_and_views_take_time() -> None:
+    assert min(calibrate.start_seconds(), calibrate.encoder_seconds()) > 0

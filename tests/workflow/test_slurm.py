@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from pathlib import Path
 import cluster
 import pytest
 from checkout import Checkout, make_checkout
+
+from dmn.costs.jobs import Costs
+from dmn.pipeline.configuration import load_run
+from dmn.pipeline.targets import Targets
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +28,6 @@ PROFILE = ("--workflow-profile", "profiles/slurm")
 HERE = (
     *("--slurm-no-account", "--slurm-status-command", "squeue"),
     *("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"),
-    *("--default-resources", "mem_mb=1500", "runtime=60"),
 )
 
 
@@ -78,3 +82,8 @@ def test_a_gpu_job_asks_slurm_for_a_gpu(tmp_path: Path) -> None:
     }
     # pretraining has the same bytes everywhere, so it runs on the CPU
     assert asked == {"pretrain_encoder": False, "text_features": True}
+    costs = Costs(Targets(load_run({})))
+    (call,) = (call for call in calls if "--comment rule_pretrain_encoder" in call)
+    keys = {"backbone": "glyph"}
+    assert re.search(rf"--mem {costs.mem_mb('pretrain_encoder', **keys)}\b", call)
+    assert re.search(rf"-t {costs.runtime('pretrain_encoder', **keys)}\b", call)

@@ -182,9 +182,9 @@ def show_costs(console: Console, found: dict[str, Any]) -> None:
     measured = "measured by dmn bench calibrate"
     documented = "the documented one; for yours: dmn bench calibrate"
     console.print(
-        f"All jobs: {duration(found['wall_seconds'])} on {found['cores']} "
-        f"cores without what encoders take on a GPU. Machine: {found['machine']} "
-        f"({measured if found['calibrated'] else documented})."
+        f"All jobs: {duration(found['wall_seconds'])} on {found['cores']} cores, and what encoders "
+        "take on a GPU; streams and training are reckoned on cores. "
+        f"Machine: {found['machine']} ({measured if found['calibrated'] else documented})."
     )
 
 

@@ -16,7 +16,7 @@ from dmn.costs.work import Work
 SLOT_COST, PAIR_COST = 36, 1
 # of training, in multiply-adds: passes over the attention of a slot, and over an entry of a bias;
 # and what a step costs beside them, in runs
-PASSES, MOVES, STEP_RUNS = 450, 1500, 0.8
+PASSES, MOVES, STEP_RUNS = 450, 1500, 0.6
 KINDS = 6.0  # components alone and fusions that a run has rows of
 
 
@@ -160,8 +160,8 @@ def _streams(d: Design) -> Work:
     courses = d.used * (len(d.options.scenarios) + 1 + 5 * (d.corruptions > 1))
     # they belong to no split: a job of several measures them once
     own = d.streams(1, shots=0).times(4 * courses / d.splits)
-    peers = len(d.options.methods) * courses * d.sizes.N / d.splits
-    return own + Work(0, peers=peers, rows=courses * 40 / d.splits)
+    met = len(d.options.methods) * courses / d.splits
+    return own + Work(0, peers=met * d.sizes.N, runs=met, rows=courses * 40 / d.splits)
 
 
 def _weights(d: Design) -> Work:

@@ -13,7 +13,7 @@ PRICES: dict[str, tuple[float, str]] = {
     "products": (26 / TERA, "float32"),
     "double_products": (54 / TERA, "float64"),
     "probabilities": (50 / GIGA, "stream"),
-    "searched": (5e-6, "stream"),
+    "searched": (8e-6, "stream"),
     "runs": (3e-3, "stream"),
     "peers": (2e-5, "stream"),
     "rows": (40e-6, "rows"),
