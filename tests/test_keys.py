@@ -209,6 +209,7 @@ def test_a_changed_key_runs_the_rules_that_read_it_and_those_below(before: Jobs,
 # of options whose default has no neighbour
 OTHER: dict[str, Any] = {
     "signals.least_balance": 0.5,
+    "streams.least_confidence": 0.6,
     "order.severity": 3,
     "peers.files": [METHOD],
     "peers.options": {"tda": {"positive_alpha": 3.0}},

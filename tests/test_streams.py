@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pydantic import ValidationError
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -18,11 +19,19 @@ from dmn.config import load
 from dmn.errors import ConfigError
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import stream_order
+from dmn.evaluation.experiment import Experiment, take
 from dmn.evaluation.metrics import macro_f1
 from dmn.evaluation.streams.course import ABSENT, UNKNOWN, Leg, courses, domains
-from dmn.evaluation.streams.methods import MEMORY, REMEDIES
+from dmn.evaluation.streams.entering import answers_entering
+from dmn.evaluation.streams.methods import MEMORY, REMEDIES, ZERO_SHOT
 from dmn.evaluation.streams.recipes import Arrangement, Scenario, draw
-from dmn.evaluation.streams.remedies import THRESHOLD, TOLERANCE, segments, without_prior
+from dmn.evaluation.streams.remedies import (
+    THRESHOLD,
+    TOLERANCE,
+    confident,
+    segments,
+    without_prior,
+)
 from dmn.evaluation.streams.unknown import auroc, false_positives, oscr
 from dmn.peers.contract import Given, Images
 from dmn.peers.formulas import unit
@@ -367,3 +376,25 @@ def test_the_report_places_methods_and_compares_remedies_on_the_same_images(meas
     assert row["methods"] == len(means)
     assert {"auroc", "fpr95", "oscr"} <= set(found.tables["unknown"])
     assert all("interval" in sentence for sentence in found.findings)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.9, 0.99, 1.1])
+def test_only_confident_images_enter_as_a_plain_loop_writes_them(data, least):
+    experiment = Experiment(data, CONFIG, ZERO_SHOT, (), whole=True, length=3)
+    part = take(data.test, stream_order(3, len(data.test)))
+    run = experiment.run(0, part, np.arange(len(part)))
+    enters = confident(run.scores("text"), least)
+    # a threshold that nobody or everybody passes is one too
+    assert {0.0: enters.all(), 1.1: not enters.any()}.get(least, 0 < enters.sum() < len(part))
+    network = experiment.network
+    network.reset()
+    answers = []
+    for row, views in enumerate(part.views):
+        step = network.memory.steps
+        x = torch.from_numpy(unit(views[:1].astype(np.float64)))
+        if enters[row]:
+            network.memory.update(x[0], int(run.pseudo_label[row]), torch.tensor(run.entropy[row]))
+        assert network.memory.steps == step + enters[row]
+        answers.append(int(network.read_dynamic(x)[0].argmax()))
+    found = answers_entering(network.model, part, enters)
+    assert found.tolist() == answers

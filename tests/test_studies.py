@@ -239,6 +239,8 @@ def test_a_shift_gain_is_recomputed_with_a_fresh_network(measured, splits):
     own = rows[
         (rows["corruption"] == "noise")
         & (rows["severity"] == 5)
+        & (rows["metric"] == "accuracy")
+        & (rows["length"] == "configured")
         & (rows["setting"] == "zero_shot")
         & (rows["component"] == "dynamic")
         & (rows["order_seed"] == 2)

@@ -148,8 +148,12 @@ def _sensitivity(d: Design) -> Work:
 
 def _shift(d: Design) -> Work:
     parts = 1 + d.corruptions * d.severities
-    rows = Work(0, rows=d.ends * parts * d.used * KINDS)
-    return d.streams(d.used).times(d.ends * parts) + rows
+    some, lengths = min(d.used, d.options.length_orders), len(d.options.lengths)
+    # pseudo-labels and lengths belong to no split: a job of several measures them once
+    again = d.streams(d.used, shots=0, searched=False)
+    again += d.streams(some, lengths=lengths, shots=0, searched=False)
+    rows = Work(0, rows=parts * (d.ends * d.used * KINDS + 2 * lengths * some / d.splits))
+    return d.streams(d.used).times(d.ends * parts) + again.times(parts / d.splits) + rows
 
 
 def _signals(d: Design) -> Work:

@@ -16,8 +16,15 @@ from dmn.evaluation.contract import StudyData
 from dmn.evaluation.experiment import Experiment
 from dmn.evaluation.run import Run
 from dmn.evaluation.streams.course import Course, Leg, world
+from dmn.evaluation.streams.entering import answers_entering
 from dmn.evaluation.streams.methods import OWN, REMEDIES, ZERO_SHOT
-from dmn.evaluation.streams.remedies import abstains, segments, without_prior
+from dmn.evaluation.streams.remedies import (
+    LEAST_CONFIDENCE,
+    abstains,
+    confident,
+    segments,
+    without_prior,
+)
 from dmn.peers.contract import Given, Images, Peer
 from dmn.peers.formulas import unit
 
@@ -29,10 +36,12 @@ def answers(
     peers: Sequence[Peer],
     seed: int,
     short_length: int,
+    least_confidence: float = LEAST_CONFIDENCE,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Yield each method, its answers [M] as the images come, and the confidence [M] of them.
 
-    short_length: slots a class of the remedy `short_memory`.
+    short_length: slots a class of the remedy `short_memory`; least_confidence: of text in what
+    enters by the remedy `confident_entry`.
     """
     vocabulary = world(data, course.text)
 
@@ -51,6 +60,7 @@ def answers(
         "abstaining": lambda leg, run: _abstaining(run),
         "prior_correction": lambda leg, run: _without_prior(run),
         "first_in_first_out": lambda leg, run: _dynamic(network(entry_rule="fifo"), seed, leg),
+        "confident_entry": lambda leg, run: _confident(usual, leg, run, least_confidence),
         "short_memory": lambda leg, run: _dynamic(network(length=short_length), seed, leg),
         "reset_at_changes": lambda leg, run: _reset(network(), seed, leg, run),
     }
@@ -73,6 +83,13 @@ def _without_prior(run: Run) -> np.ndarray:
 
 def _dynamic(experiment: Experiment, seed: int, leg: Leg) -> np.ndarray:
     return experiment.run(seed, leg.part, np.arange(len(leg.part))).answers("dynamic")
+
+
+def _confident(experiment: Experiment, leg: Leg, run: Run, least: float) -> np.ndarray:
+    enters = confident(run.scores("text"), least)
+    if enters.all():
+        return run.answers("dynamic")
+    return answers_entering(experiment.network.model, leg.part, enters)
 
 
 def _reset(experiment: Experiment, seed: int, leg: Leg, run: Run) -> np.ndarray:

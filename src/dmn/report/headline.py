@@ -15,7 +15,7 @@ import pandas as pd
 from dmn.evaluation.across import DATA_SETS, pooled
 from dmn.evaluation.intervals import LEAST_LEVELS
 from dmn.report.comparisons import PLACE, with_most_shots
-from dmn.report.words import EFFECT, cell_words, counted, tally, verdict
+from dmn.report.words import EFFECT, cell_words, counted, tally, verdict, where, words
 
 COUNTS = ("n_splits", "n_orders", "n_trainings")
 BOUNDS = ("mean", "low", "high", "error")
@@ -91,3 +91,15 @@ def leads(
         begin = f"{cell_words(part.iloc[0]).capitalize()}, {what}"
         sentences += placed(part, begin, least, phrases)
     return sentences
+
+
+def everywhere(table: pd.DataFrame, column: str, begin: str, end: str, least: float) -> list[str]:
+    """Return one sentence of a difference at each level of a column, in all places together.
+
+    Nothing where there is one place only. table: rows of `paired`, one a place and level.
+    """
+    if len(table[PLACE].drop_duplicates()) < 2:
+        return []
+    named = [f"{row[column]} on {where(row)}" for _, row in table.iterrows()]
+    found = tally(table.assign(**{column: named}).to_dict("records"), column, least)
+    return [f"{begin} {len(table)} {words(column)}s of {places_words(table)}, {end} {found}."]

@@ -21,11 +21,13 @@ from dmn.evaluation.answers import counted, mask, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.streams.methods import MEMORY, REMEDIES, ZERO_SHOT, kind
 from dmn.evaluation.streams.recipes import ABSENT, Scenario
+from dmn.evaluation.streams.remedies import LEAST_CONFIDENCE
 from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.table import module_name
 from dmn.report import drawing
 from dmn.report.comparisons import PLACE, differences, only
+from dmn.report.headline import everywhere
 from dmn.report.streams import placed_by_rank, worst_tenths
 from dmn.report.tables import describe
 from dmn.report.words import listed, tally, where, words
@@ -69,6 +71,9 @@ class Options(StudyOptions):
     )
     severity: int = Field(5, ge=1, le=5, description="of the corruptions that are domains")
     short_length: int = Field(5, ge=1, description="slots a class of the short memory")
+    least_confidence: float = Field(
+        LEAST_CONFIDENCE, ge=0, le=1, description="of text in an image that enters as confident"
+    )
     max_orders: int = Field(3, ge=1, description="order seeds of a group that are used, at most")
 
     @field_validator("methods")
@@ -144,7 +149,7 @@ def _course_rows(
     keys = {"order_seed": seed} | ZERO_SHOT.keys() | {"stream": course.name}
     asked = mask(images[known], len(data.test))
     rows = []
-    met = answers(data, config, course, peers, seed, options.short_length)
+    met = answers(data, config, course, peers, seed, options.short_length, options.least_confidence)
     for method, given, confidence in met:
         component, weights = kind(method)
         own = keys | {"component": component, "weights": weights, "method": method}
@@ -270,8 +275,11 @@ def _unknown_table(rows: pd.DataFrame) -> pd.DataFrame:
 def _findings(
     gains: pd.DataFrame, ranks: pd.DataFrame, remedies: pd.DataFrame, least: float
 ) -> list[str]:
-    sentences = []
-    for names, part in only(gains, method=MEMORY).groupby(PLACE, sort=False):
+    memory = only(gains, method=MEMORY)
+    sentences = everywhere(
+        memory, "stream", "Zero-shot, on", "the dynamic memory against text alone", least
+    )
+    for names, part in memory.groupby(PLACE, sort=False):
         place = dict(zip(PLACE, names, strict=True))
         begin = where(place)
         sentences.append(

@@ -18,6 +18,7 @@ REMEDIES = (
     "prior_correction",
     "first_in_first_out",
     "short_memory",
+    "confident_entry",
     "reset_at_changes",
 )
 

@@ -11,6 +11,7 @@ import numpy as np
 LEAST_IMAGES, LEAST_BALANCE = 10.0, 0.8
 # of Page and Hinkley's test: the change that does not count, and the sum at which one is found
 TOLERANCE, THRESHOLD = 0.02, 5.0
+LEAST_CONFIDENCE = 0.5  # of text in its pseudo-label, below which an image does not enter
 PRIOR = 1.0  # images of equal shares, in images a class, before the first
 
 
@@ -44,6 +45,11 @@ def abstains(
     seen = np.arange(1, len(pseudo_label) + 1)
     few = seen < least_images * classes
     return few | (balance(pseudo_label, classes) < least_balance)
+
+
+def confident(p: np.ndarray, least: float = LEAST_CONFIDENCE) -> np.ndarray:
+    """Say of which images [N] text's largest probability, of p [N, C] normalised, is `least`."""
+    return np.asarray(p.max(axis=1) >= least * p.sum(axis=1))
 
 
 def without_prior(p: np.ndarray) -> np.ndarray:
