@@ -226,8 +226,10 @@ def test_ecalp_equals_a_loop_over_a_dense_graph(shots):
     np.testing.assert_allclose(got, plain_ecalp(images.x, given, options), rtol=1e-8, atol=1e-10)
 
 
-def plain_centred(images, given, centre=True, own_slot=False, length=8, beta=2.0, weight=0.5):
-    """Return log p + weight s cos, slot by slot, as the formulas stand."""
+def plain_centred(
+    images, given, centre=True, own_slot=False, length=8, beta=2.0, weight=0.5, logarithms=True
+):
+    """Return log p + weight s cos, slot by slot, as the formulas stand; or p + weight softmax."""
     C, D = given.text.shape
     tmean = given.text.mean(axis=0) if centre else np.zeros(D)
     texts = [(t - tmean) / np.sqrt((t - tmean) @ (t - tmean)) for t in given.text]
@@ -251,18 +253,21 @@ def plain_centred(images, given, centre=True, own_slot=False, length=8, beta=2.0
                 if own_slot or image != n:
                     r = (s - m) / np.sqrt((s - m) @ (s - m))
                     a = a + np.exp(-beta * (1 - r @ u)) * r
-            row.append(np.log(p[c]) + weight * SCALE * float(a @ u) / np.sqrt(a @ a))
-        scores.append(row)
+            row.append(SCALE * float(a @ u) / np.sqrt(a @ a))
+        memory = np.array(row) if logarithms else np.array(plain_softmax(row))
+        scores.append((np.log(p) if logarithms else np.array(p)) + weight * memory)
     return np.array(scores)
 
 
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("own_slot", [True, False])
+@pytest.mark.parametrize("logarithms", [True, False])
 @pytest.mark.parametrize("length", [1, 3])
-def test_centred_dmn_equals_a_loop_over_slots(monkeypatch, centre, own_slot, length):
+def test_centred_dmn_equals_a_loop_over_slots(monkeypatch, centre, own_slot, length, logarithms):
     images, given, _ = world()
     monkeypatch.setattr(dmn_centred, "BLOCK", 7)
     options = {"centre": centre, "own_slot": own_slot, "length": length}
+    options |= {"logarithms": logarithms}
     got = told("online.dmn_centred", images, given, **options)
     np.testing.assert_allclose(got, plain_centred(images, given, **options), **CLOSE)
 

@@ -55,6 +55,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "beta 5.5": {"beta": 5.5},
     "a tenth of the weight": {"weight": 0.05},
     "twice the weight": {"weight": 1.0},
+    "probabilities summed": {"logarithms": False, "weight": 1.0},
     "no memory": {"weight": 0.0},
 }
 MEMORIES = {"dynamic only": "dynamic", "static only": "static"}

@@ -37,6 +37,7 @@ class Options(PeerOptions):
     weight: float = Field(0.5, ge=0, description="of the memory's logits in the sum")
     centre: bool = Field(True, description="whether means are taken off")
     own_slot: bool = Field(False, description="whether an image attends to its own slot")
+    logarithms: bool = Field(True, description="sum logarithms; false: probabilities, as DMN does")
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,18 @@ def fit(given: Given, options: Options) -> Given:
 def sweep(fitted: Given, images: Images, candidates: Sequence[Options]) -> Iterator[np.ndarray]:
     """Yield log p(c) + weight s cos(a_c - m, x - m), [N, C], with each candidate.
 
-    The memory is read once for each sharpness.
+    Without logarithms: p(c) + weight softmax(s cos)(c). The memory is read once for each sharpness.
     """
     log_p = log_softmax(fitted.logits(images.x))
     kept: dict[float, np.ndarray] = {}
     for candidate in candidates:
         if candidate.beta not in kept:
             kept[candidate.beta] = read(fitted.text, images.x, log_p, candidate)
-        yield log_p + candidate.weight * fitted.logit_scale * kept[candidate.beta]
+        logits = fitted.logit_scale * kept[candidate.beta]
+        if candidate.logarithms:
+            yield log_p + candidate.weight * logits
+        else:
+            yield np.exp(log_p) + candidate.weight * np.exp(log_softmax(logits))
 
 
 def read(text: np.ndarray, x: np.ndarray, log_p: np.ndarray, options: Options) -> np.ndarray:
