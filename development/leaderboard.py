@@ -1,11 +1,12 @@
 """The leaderboard of docs/peers.md: taken from runs' evaluations, and drawn from its table.
 
-    python -m development.leaderboard read RUN/data/evaluation/peers [RUN/data/evaluation/peers ...]
+    python -m development.leaderboard read FOLDER [FOLDER ...] --audit FOLDER
     python -m development.leaderboard write
 
-`read` makes docs/peers.csv of the evaluations below folders, `write` makes the tables of
-docs/peers.md of that file; a test holds the second to the first. Of a data set with several
-backbones they are the columns; the data sets with one stand side by side.
+`read` makes docs/peers.csv of the evaluations (RUN/data/evaluation/peers) of runs with fixed
+settings and of one that searched; `write` makes the tables of docs/peers.md of that file; a test
+holds the second to the first. Of a data set with several backbones they are the columns; the data
+sets with one stand side by side.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dmn.evaluation.summaries import summarise
 from dmn.peers.loading import load_peers
 from dmn.peers.table import PEERS
 from dmn.report.comparisons import CELL, differences
-from dmn.report.peers.selection import optimism, with_transfers
+from dmn.report.peers.selection import Samples, optimism, with_transfers
 from dmn.report.peers.standing import cost_table
 from dmn.report.tables import describe, markdown, printed
 
@@ -40,18 +41,28 @@ WAYS = ("fixed", "validation", "other_backbones", "other_data_sets")
 MARK = re.compile(r"(<!-- {name} -->\n).*?(<!-- end -->)".replace("{name}", r"(\w+)"), re.DOTALL)
 
 
-def read(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the tables of all runs: see `read_run`."""
-    return pd.concat([read_run(folder) for folder in folders], ignore_index=True)
+def read(folders: Sequence[Path], audit: Path | None = None) -> pd.DataFrame:
+    """Return accuracy, rank, cost and leads in all runs, and what an oracle adds in one."""
+    found = [read_run(folder) for folder in folders]
+    if audit is not None:
+        gaps = optimism(with_transfers(*read_accuracy(audit)[1:]))
+        gaps = gaps[(gaps["weights"] == "oracle") & gaps["less"].isin(WAYS)]
+        found.append(gaps.assign(table=AUDIT))
+    return pd.concat(found, ignore_index=True)
 
 
-def read_run(folder: Path) -> pd.DataFrame:
-    """Return accuracy with fixed settings, rank, cost; the variant's lead; what an oracle adds."""
+def read_accuracy(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, Samples]:
+    """Return the rows of a run's evaluations, those of accuracy, and the samples beside them."""
     files = sorted(folder.rglob("*.csv"))
     rows = pd.concat([read_rows(f, dtype={"training_seed": str}) for f in files], ignore_index=True)
     samples = read_all_samples([str(f.with_suffix(".safetensors")) for f in files])
     rows = attach(rows, samples)
-    accuracy = rows[rows["metric"] == "accuracy"]
+    return rows, rows[rows["metric"] == "accuracy"], samples
+
+
+def read_run(folder: Path) -> pd.DataFrame:
+    """Return accuracy with fixed settings, rank and cost, and the variant's lead over rivals."""
+    rows, accuracy, _ = read_accuracy(folder)
     fixed = accuracy[accuracy["weights"].isin(["fixed", "none"])]
     found = summarise(fixed, [*CELL, "method"])
     # ranks compare what every place of a run has
@@ -65,10 +76,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     zero = fixed[fixed["shots"] == 0]
     lead = differences(pd.concat([zero, over_backbones(zero)], ignore_index=True), CELL, sides)
     lead = lead.rename(columns={"comparison": "method"}).assign(less=OWN)
-    gaps = optimism(with_transfers(accuracy, samples))
-    if len(gaps):
-        gaps = gaps[(gaps["weights"] == "oracle") & gaps["less"].isin(WAYS)]
-    made = {ACCURACY: found.assign(less=""), LEAD: lead, AUDIT: gaps}
+    made = {ACCURACY: found.assign(less=""), LEAD: lead}
     return pd.concat([own.assign(table=name) for name, own in made.items()], ignore_index=True)
 
 
@@ -163,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     found.add_argument("what", choices=["read", "write"])
     found.add_argument("folders", nargs="*", type=Path, help="evaluations of a run each")
+    found.add_argument("--audit", type=Path, help="evaluations of a run that searched")
     return found
 
 
@@ -170,7 +179,7 @@ def main() -> None:
     """Read evaluations, or write the page."""
     arguments = parser().parse_args()
     if arguments.what == "read":
-        write_rows(TABLE, read(arguments.folders))
+        write_rows(TABLE, read(arguments.folders, arguments.audit))
         return
     write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), read_rows(TABLE)))
 
