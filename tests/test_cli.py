@@ -110,6 +110,13 @@ def test_a_wrong_command_line_shows_the_usage(
     assert message in said
 
 
+def test_words_may_stand_between_options() -> None:
+    words = ["run", "reports/main", "--cores", "2", "shots=[1]", "--dry-run", "seeds.split=[0]"]
+    found = build(words).parse_args(words)
+    assert found.words == ["reports/main", "shots=[1]", "seeds.split=[0]"]
+    assert (found.cores, found.dry_run) == ("2", True)
+
+
 def test_a_mistake_of_the_user_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["plan", "views.tset=3"])

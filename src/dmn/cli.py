@@ -74,9 +74,26 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that takes words between options too: `dmn run reports/main --cores 2 shots=[1]`."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, but collect positional words from all over the line."""
+        # with commands below, the first word decides who reads the rest
+        if self._mixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+
 def build(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser; only commands that stand in `words` are declared whole (None: all)."""
-    top = argparse.ArgumentParser(prog="dmn", description="Dual Memory Networks (CVPR 2024).")
+    top = Parser(prog="dmn", description="Dual Memory Networks (CVPR 2024).")
     below = _add(top, Command("", commands=COMMANDS), words)
     shell = below.add_parser(
         "completion",
