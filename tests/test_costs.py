@@ -157,6 +157,12 @@ def test_no_job_is_run_anew_because_of_its_memory_or_time() -> None:
     }
 
 
+def test_shots_that_the_paper_does_not_train_with_are_planned() -> None:
+    jobs = list(costs(shots=[3], settings=["zero_shot", "training_free"]).all())
+    assert {job.rule for job in jobs} >= {"evaluate", "static_memory"}
+    assert "train_projection" not in {job.rule for job in jobs}
+
+
 def test_a_second_try_asks_for_twice_as_much() -> None:
     model = costs()
     keys = {"study": "main", "dataset": "digits", "backbone": "glyph"}

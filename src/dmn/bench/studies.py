@@ -4,8 +4,8 @@
 
 The plain implementation is the published loop, one image after the other and one run after the
 other, with the published search, which fuses all probabilities anew for each pair of weights. Its
-loop is timed on a few images, whose cost does not depend on how full the memory is, and counted for
-all. Features are drawn, nothing is read; cells are zero-shot and training-free.
+loop is timed on a few images with 50 slots, whose cost does not depend on how many are full, and
+counted for all. Features are drawn, nothing is read; cells are zero-shot and training-free.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ SMALL = 0.3
 # what a job asks a cluster for: times its estimate, for nodes are slower and estimates wrong
 ROOM, SPARE_MB = 1.5, 300.0
 TIME, LEAST_MINUTES = 4.0, 15
+EPOCHS = 100  # of training, where nobody says
 # bytes a second of a slow home, and views a second of a slow accelerator
 DOWNLOADED, ENCODED = 2e6, 250.0
 
@@ -121,7 +122,7 @@ class Costs:
             len(seed_range(splits)),
             len(changed.kinds) * shifts,
             len(changed.severities) * shifts,
-            self._epochs(dataset, max(self.config.shots)),
+            self._epochs(dataset, max(self.config.shots, default=0)),
         )
 
     def _evaluate(self, study: str, dataset: str, backbone: str, splits: str, orders: str) -> Job:
@@ -179,8 +180,10 @@ class Costs:
         return Work(views=4.0 * asked.steps * asked.batch, seconds=2.0)
 
     def _epochs(self, dataset: str, shots: int) -> int:
-        own, entry = self.config.training.epochs, self.targets.entries[dataset]
-        return own or (entry.training_setting(shots).epochs if entry.training else 0)
+        # a job that trains without a setting of the paper says so itself
+        known = self.targets.entries[dataset].training
+        paper = (setting.epochs for setting in known if shots in setting.shots)
+        return self.config.training.epochs or next(paper, EPOCHS)
 
     @property
     def _batch(self) -> int:
