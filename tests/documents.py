@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
     for pattern in ("README.md", "docs/*.md", "development/*.md")
     for path in ROOT.glob(pattern)
 )
-LANGUAGES = ("bash", "docker", "python", "text", "yaml")
+LANGUAGES = ("bash", "docker", "latex", "python", "text", "yaml")
 
 
 @dataclass(frozen=True)

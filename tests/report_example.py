@@ -16,11 +16,14 @@ from dmn.evaluation.contract import Report, StudyOptions
 from dmn.evaluation.summaries import paired, summarise
 from dmn.report import tables
 from dmn.report.drawing import figures
+from dmn.report.drawing.style import Plot
 from dmn.report.page import RunFacts, write_page
-from dmn.report.summary import Summary
+from dmn.report.summary import Stories, Summary
 from dmn.report.writer import write_study_report
 
 HOSTILE = '<script>alert("x")</script> & 50%_{$#}'
+# a white picture of one pixel
+PIXEL = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
 COMPONENTS = [
     ("text", "none"),
     ("dynamic", "none"),
@@ -67,6 +70,55 @@ def rows(datasets: tuple[str, ...] = ("digits",), seed: int = 0) -> pd.DataFrame
     return pd.DataFrame(records)
 
 
+def story(image: str, turned: str, neighbours: list[str]) -> dict[str, Any]:
+    """Return an image that the memory turned, as `dmn.evaluation.explanation` tells it."""
+    right = turned == "right"
+    answers = [("text", "none", not right), ("dynamic", "none", right), ("fused", "fixed", right)]
+    return {
+        "image": image, "label": "3", "setting": "zero_shot", "shots": 0, "order_seed": 1,
+        "step": 7, "images": 540, "pseudo_label": "3", "entropy": 0.25, "slot": 2,
+        "replaced": neighbours[0],
+        "answers": [
+            {"component": c, "weights": w, "answer": "3" if yes else HOSTILE, "probability": 0.75,
+             "of_label": 0.75 if yes else 0.125, "right": yes}
+            for c, w, yes in answers
+        ],
+        "neighbours": [
+            {"holds": name, "filed_under": "3", "true_class": "3" if name == "text" else "8",
+             "weight": 0.5, "share": 0.5}
+            for name in neighbours
+        ],
+        "orders": [
+            {"order_seed": seed, "step": 90 - seed, "text": not right, "fused": right,
+             "dynamic": right == (seed < 2)}
+            for seed in range(3)
+        ],
+    }  # fmt: skip
+
+
+def stories() -> list[Stories]:
+    """Return stories of two data sets, the second without pictures."""
+    names = ["test/a 1.png", "test/2.png", HOSTILE]
+    told = [
+        story(names[0], "wrong", ["test/2.png", "text"]),
+        story(names[1], "right", ["test/9.png", "text"]),
+        story(names[2], "right", ["test/2.png"]),
+    ]
+    first = Stories(
+        dataset="digits", backbone="glyph", split=0, told=told, pictures={names[0]: PIXEL}
+    )
+    second = Stories(dataset="letters", backbone="glyph", split=0, told=told[:1])
+    return [first, second]
+
+
+def gallery() -> Plot:
+    """Return pictures, with the stories of some images."""
+    pictures = list(np.random.default_rng(0).random((5, 8, 8)))
+    plot = figures.gallery(pictures, ["true 3\nsaid 8"] * 5, caption="Pictures.")
+    plot.stories = stories()
+    return plot
+
+
 def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
     """Return one of each form."""
     del samples
@@ -85,7 +137,6 @@ def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
             "high": [1.5, -1.5, np.nan],
         }
     )
-    generator = np.random.default_rng(0)
     bins = pd.DataFrame(
         [
             {"component": c, "weights": w, "confidence": x, "accuracy": x * 0.9, "share": 0.1}
@@ -145,9 +196,7 @@ def report(measured: pd.DataFrame, samples: Any, options: Options) -> Report:
             "scatter": figures.scatter(
                 gain, "shots", "mean", caption="Scatter.", y_label="gain (points)", reference=0
             ),
-            "gallery": figures.gallery(
-                list(generator.random((5, 8, 8))), ["true 3\nsaid 8"] * 5, caption="Pictures."
-            ),
+            "gallery": gallery(),
         },
         findings=[
             f"The fused prediction gains {gain.iloc[0]['mean']:.1f} points.",

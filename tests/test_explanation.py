@@ -14,8 +14,18 @@ from dmn.engine.schedule import write_schedule
 from dmn.errors import ConfigError
 from dmn.evaluation.contract import Cell
 from dmn.evaluation.experiment import Experiment
+from dmn.evaluation.explanation import (
+    SHOWN,
+    explain,
+    explained,
+    read_stories,
+    stories,
+    story_arrays,
+    turned,
+    turns,
+)
 from dmn.method.readout import logits, weighted_sum
-from dmn.pipeline.explanation import explain, find_row, looked_into, show, turns
+from dmn.pipeline.explanation import find_row, looked_into, show
 from synthetic import study_data
 
 CONFIG = load({"model": {"length": 3}, "numerics": {"dtype": "float64"}})
@@ -106,15 +116,18 @@ def test_other_read_outs_have_weights_that_look_at_no_image(data, readout):
 def test_an_image_that_is_read_before_it_is_written_is_not_its_own_neighbour(data):
     experiment = Experiment(data, CONFIG, CELLS[0], (), whole=True, update_before_read=False)
     run = experiment.run(0)
+    order = run.order
+    schedule = write_schedule(run.pseudo_label[order], run.entropy[order], len(data.text), 3)
     for row in range(12):
         found = explain(experiment, run, row)
         assert data.test.ids[row] not in {near.holds for near in found.neighbours}
+        assert found.slot == schedule.slot[found.step]
 
 
 def test_turns_say_where_each_order_was_right(data, experiment):
     runs = experiment.runs(ORDERS)
     for row in (1, 33):
-        for run, turn in zip(runs, turns(runs, row, "label_free"), strict=True):
+        for run, turn in zip(runs, turns(runs, row), strict=True):
             assert run.order[turn.step] == row
             assert turn.text == (run.answers("text")[row] == data.test.labels[row])
             assert turn.dynamic == (run.answers("dynamic")[row] == data.test.labels[row])
@@ -138,8 +151,7 @@ def test_an_image_is_found_by_id_ending_and_row():
 def test_the_explanation_reads_as_sentences_and_tables(data):
     console = Console(file=StringIO(), width=110)
     runs = Experiment(data, CONFIG, CELLS[0], ("label_free",)).runs(ORDERS)
-    turned = [run.right("dynamic") != run.right("text") for run in runs]
-    row = int(np.flatnonzero(turned[0])[0])
+    row = int(np.flatnonzero(runs[0].right("dynamic") != runs[0].right("text"))[0])
     found, others = looked_into(data, CONFIG, CELLS[0], row, ORDERS)
     show(console, found, others)
     text = console.file.getvalue()
@@ -151,3 +163,65 @@ def test_the_explanation_reads_as_sentences_and_tables(data):
     assert f"in so many of 4 orders: text {counts[0]}, dynamic {counts[1]}" in text
     way = "right" if runs[0].right("dynamic")[row] else "wrong"
     assert f"turned it in order 0 (image {place}, to {way})" in text
+
+
+def test_each_answer_has_the_probabilities_of_the_stream(data, experiment):
+    run = experiment.run(2)
+    rows = [11, 2, 60]
+    for row, found in zip(rows, explained(experiment, run, rows), strict=True):
+        assert found == explain(experiment, run, row)
+        assert [(a.component, a.weights) for a in found.answers] == list(run.kinds())
+        for answer in found.answers:
+            scores = run.scores(answer.component, answer.weights)[row]
+            p = scores / scores.sum()
+            assert answer.answer == data.class_names[p.argmax()]
+            assert answer.probability == pytest.approx(p.max(), abs=1e-12)
+            assert answer.of_label == pytest.approx(p[run.labels[row]], abs=1e-12)
+
+
+def test_the_rows_that_turned_most_often_come_first(data, experiment):
+    runs = experiment.runs(ORDERS)
+    found = turned(runs, 90)
+    for row in range(90):
+        text = bool(runs[0].right("text")[row])
+        changed = sum(bool(run.right("dynamic")[row]) != text for run in runs)
+        assert (row in found["wrong"]) == (text and changed > 0)
+        assert (row in found["right"]) == (not text and changed > 0)
+    for way in found.values():
+        counts = [sum(t.dynamic != t.text for t in turns(runs, row)) for row in way]
+        assert counts == sorted(counts, reverse=True)
+    assert turned(runs, 1) == {way: rows[:1] for way, rows in found.items()}
+
+
+def test_a_story_is_of_the_first_order_that_turned_the_image(data, experiment):
+    runs = experiment.runs(ORDERS)
+    rows = [row for way in turned(runs, 4).values() for row in way]
+    assert len(rows) > 4
+    for row, one in zip(rows, stories(experiment, runs, rows), strict=True):
+        seed = next(t.order_seed for t in one.orders if t.dynamic != t.text)
+        assert one.explanation == explain(experiment, runs[ORDERS.index(seed)], row)
+
+
+def test_stories_and_pictures_come_back_as_they_were_kept(data, experiment):
+    runs = experiment.runs(ORDERS)
+    told = stories(experiment, runs, [4, 7])
+    names = [data.test.ids[row] for row in (4, 7)]
+    large = {name: np.arange(48 * 48 * 3).reshape(48, 48, 3) % 251 for name in data.test.ids}
+    large = {name: picture.astype(np.uint8) for name, picture in large.items()}
+    found, pictures = read_stories(story_arrays(told, large))
+    assert [one["image"] for one in found] == names
+    assert found[0]["orders"] == told[0].to_json()["orders"]
+    assert found[0]["neighbours"] == told[0].to_json()["neighbours"][:SHOWN]
+    near = {n["holds"] for one in found for n in one["neighbours"]} - set(names)
+    shown = {name for name in near if name in large}
+    assert set(pictures) == shown | set(names)
+    np.testing.assert_array_equal(pictures[names[0]], large[names[0]])
+    plain = large[names[0]].astype(float)
+    steps = range(0, 48, 2)
+    mean = [[plain[y : y + 2, x : x + 2].mean((0, 1)) for x in steps] for y in steps]
+    for name in shown:
+        np.testing.assert_allclose(pictures[name], mean, atol=0.51)
+    assert read_stories({}) == ([], {})
+    assert read_stories(story_arrays(told, {}))[1] == {}
+    grey = {name: np.full((48, 48, 3), 9, np.uint8) for name in names}
+    assert read_stories(story_arrays(told, grey))[1][names[0]].shape == (48, 48)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -110,7 +110,11 @@ def test_the_main_results_come_first(folder: Path, summary: Summary) -> None:
 def test_text_from_data_is_escaped(page: str, outline: Outline) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
-    assert len(outline.all("script")) == 1
+    # the second is the page's own; the first holds data, in which no tag can stand
+    assert [script.get("type") for script in outline.all("script")] == ["application/json", None]
+    told = page.partition('id="stories">')[2].partition("</script>")[0]
+    assert json.loads(told)[0]["told"][2][3][0] == report_example.HOSTILE
+    assert not set("<>&") & set(told)
     labels = [row[0] for table in outline.tables for row in table]
     assert report_example.HOSTILE in labels
 
@@ -128,7 +132,7 @@ def test_every_figure_is_embedded_as_it_was_written(
     images = outline.all("img")
     assert len(images) == len(summary.figures) == 8
     for image, drawing in zip(images, summary.figures, strict=True):
-        content = base64.b64decode(str(image["src"]).partition(",")[2])
+        content = unquote(str(image["src"]).partition(",")[2]).encode()
         assert content == (folder / drawing.files["svg"]).read_bytes()
         assert image["alt"]
         assert all(sha256(folder / drawing.files[k]) == drawing.sha256[k] for k in drawing.files)
@@ -376,3 +380,69 @@ def test_paper_has_no_folded_part(tab) -> None:
     assert not tab.run("document.querySelector('#study-example-table-many').checkVisibility()")
     assert tab.run("document.querySelector('#study-example-table-main').checkVisibility()")
     assert not tab.run("document.querySelector('#filter').checkVisibility()")
+
+
+FIRST = "#sample-digits-glyph-test-a-1-png"
+STORY = "document.querySelector('.story')"
+
+
+def test_each_image_that_turned_is_told_without_a_script_too(outline: Outline, page: str) -> None:
+    listed = [a["id"] for a in outline.all("li") if str(a.get("id", "")).startswith("sample-")]
+    assert [f"#{name}" for name in listed[:2]] == [FIRST, "#sample-digits-glyph-test-2-png"]
+    assert len(listed) == len(set(listed)) == 4
+    assert "3: text 3, memory" in page
+    assert "turned wrong in 2 of 3 orders" in page
+    assert '<a href="#study-example-figure-gallery-samples">the list of turned images</a>' in page
+
+
+@pytest.mark.chromium
+def test_a_link_to_a_sample_tells_its_story(tab) -> None:
+    tab.run(f"location.hash = '{FIRST}'")
+    tab.wait(f"{STORY}.checkVisibility() && {STORY}.textContent.includes('test/a 1.png')")
+    text = tab.run(f"{STORY}.textContent")
+    for part in (
+        "Zero-shot, order 1: image 8 of 540. Pseudo-label, by text on its views: 3, with an "
+        "entropy of 0.250 nats.",
+        "It was stored in slot 2, in place of test/2.png.",
+        "dynamic" + report_example.HOSTILE + "75.0%12.5%",
+        "892✓ right✓ right✗ wrong",
+        "dmn explain test/a 1.png --dataset digits --backbone glyph --order 1",
+    ):
+        assert part in text
+    assert tab.run(f"{STORY}.querySelector('.own').naturalWidth") == 1
+    # a neighbour that is told too is a link to its own story
+    tab.run(f"{STORY}.querySelector('tbody a').click()")
+    tab.wait(f"{STORY}.querySelector('h4').textContent === 'test/2.png: 3'")
+    tab.run("location.hash = '#sample-letters-glyph-test-a-1-png'")
+    tab.wait(f"{STORY}.textContent.includes('letters, glyph')")
+    assert tab.run(f"{STORY}.querySelector('img')") is None
+
+
+@pytest.mark.chromium
+def test_samples_are_found_by_name_and_gone_through_by_key(tab) -> None:
+    shown = "[...document.querySelectorAll('.samples li')].filter(l => !l.hidden)"
+    tab.run("document.querySelector('.explorer').open = true")
+    search = "document.querySelector('.find input')"
+    tab.run(f"{search}.value = 'TEST/2'; {search}.dispatchEvent(new Event('input'))")
+    assert tab.run(f"{shown}.map(l => l.id)") == ["sample-digits-glyph-test-2-png"]
+    tab.run(f"{search}.value = ''; {search}.dispatchEvent(new Event('input'))")
+    assert tab.run(f"{shown}.length") == 4
+    choose(tab, "dataset", "letters")
+    assert tab.run(f"{shown}.length") == 1
+    choose(tab, "dataset", "")
+    tab.run(f"{shown}[0].firstElementChild.focus()")
+    tab.press("Enter", 13, "\r")
+    tab.wait(f"location.hash === '{FIRST}'")
+    tab.press("ArrowDown", 40)
+    tab.wait("location.hash === '#sample-digits-glyph-test-2-png'")
+    tab.wait(f"{STORY}.querySelector('h4').textContent === 'test/2.png: 3'")
+    tab.run(f"{STORY}.querySelector('.steps button').click()")
+    tab.wait(f"location.hash === '{FIRST}'")
+    assert tab.run("document.querySelectorAll('.samples [aria-current]').length") == 1
+
+
+@pytest.mark.chromium
+def test_on_a_phone_the_numbers_stand_right_under_the_answer(tab) -> None:
+    top = "document.querySelector('{}').getBoundingClientRect().top"
+    table, figure = (tab.run(top.format(f".lead > {part}")) for part in ("section", "figure"))
+    assert (table < figure) == (tab.run("innerWidth") < 600)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from dmn.cli import build
+from dmn.costs.plan import BROUGHT, amount, plan
 from dmn.datasets.registry import load_registry
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked
 from dmn.pipeline.configuration import load_run
-from dmn.costs.plan import BROUGHT, amount, plan
 from dmn.pipeline.run import count_jobs
 from dmn.pipeline.targets import Targets
 from dmn.schema import read_yaml

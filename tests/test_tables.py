@@ -1,4 +1,4 @@
-"""Tables as CSV, Markdown and LaTeX: the same numbers, best in bold, text escaped."""
+"""Tables as CSV and Markdown: the same numbers, best in bold, text escaped."""
 
 from __future__ import annotations
 
@@ -91,33 +91,19 @@ def test_the_csv_keeps_every_column(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_rows(tmp_path / "main.csv"), frame())
 
 
-def test_markdown_and_latex_hold_the_same_cells_as_the_page(tmp_path: Path) -> None:
+def test_markdown_holds_the_same_cells_as_the_page(tmp_path: Path) -> None:
     table = tables.write(tables.describe(frame(), "Main.", best="max"), tmp_path / "main")
     markdown = (tmp_path / "main.md").read_text().replace("\\", "")
-    latex = (tmp_path / "main.tex").read_text()
     for row in texts(table):
         assert "| " + " | ".join(row[:3]) in markdown
-        assert " & ".join(row[:3]) in latex
         assert row[3] in markdown
-        assert row[3] in latex
     assert "**75.25 [74.00, 76.50]**" in markdown
-    assert r"\textbf{75.25 [74.00, 76.50]}" in latex
-    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
-        assert rule in latex
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=30))
 def test_no_text_breaks_out_of_a_cell(name: str) -> None:
     table = tables.printed(pd.DataFrame({"class": [name], "n": [1]}))
-    latex = tables.latex(table).split("\\midrule\n")[1].split("\n\\bottomrule")[0]
-    assert len(latex.splitlines()) == len("x".splitlines())
-    plain = re.sub(
-        r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater)\{\}", "", latex
-    )
-    plain = re.sub(r"\\[&%$#_{}]|\$-\$|\\\\$", "", plain)
-    assert not re.search(r"[\\%$#_{}~^<>]", plain)
-    assert plain.count("&") == 1
     body = tables.markdown(table).split("| --- | ---: |\n")[1].split("\n\n")[0]
     assert len(re.findall(r"(?<!\\)\|", body)) == 3
     assert "<" not in body

@@ -16,9 +16,7 @@ from dmn.costs.work import Work
 SLOT_COST, PAIR_COST = 36, 1
 # of training, in multiply-adds: passes over the attention of a slot, and over an entry of a bias;
 # and what a step costs beside them, in runs
-PASSES, MOVES, STEP_RUNS = 450, 1500, 0.4
-# an image of a method that goes image by image, in images of a peer: at least, and for C x D
-ONLINE, ONLINE_NUMBER = 2.5, 1e-3
+PASSES, MOVES, STEP_RUNS = 450, 1500, 0.6
 KINDS = 6.0  # components alone and fusions that a run has rows of
 
 
@@ -167,9 +165,7 @@ def _streams(d: Design) -> Work:
     # they belong to no split: a job of several measures them once
     own = d.streams(1, shots=0).times(4 * courses / d.splits)
     met = len(d.options.methods) * courses / d.splits
-    # the methods of streams go image by image
-    each = ONLINE + ONLINE_NUMBER * d.sizes.C * d.sizes.D
-    return own + Work(0, peers=met * d.sizes.N * each, runs=met, rows=courses * 40 / d.splits)
+    return own + Work(0, peers=met * d.sizes.N, runs=met, rows=courses * 40 / d.splits)
 
 
 def _weights(d: Design) -> Work:

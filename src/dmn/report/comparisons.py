@@ -199,6 +199,48 @@ def span(rows: pd.DataFrame, column: str) -> Span | None:
     return Span(high, low, row, pairs)
 
 
+LEVEL = "level_with_best"
+
+
+def with_level(
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    within: Sequence[str],
+    names: Sequence[str],
+    largest: bool = True,
+) -> pd.DataFrame:
+    """Return a table of means with a column that says `yes` of the best and what it does not beat.
+
+    In each group of `within` the best mean is compared with each other, which `names` tell apart:
+    it beats those whose paired difference has an interval without zero. Oracles are not compared.
+    Where the best beats nothing, nothing is marked. rows: the measurements; largest: more is
+    better.
+    """
+    level = pd.Series("no", index=table.index)
+    rivals = table[table["weights"] != "oracle"] if "weights" in table else table
+    places = dict(iter(rows.groupby(list(within), sort=False)))
+    for group, part in rivals.groupby(list(within), sort=False):
+        means = part["mean"]
+        top = means.idxmax() if largest else means.idxmin()
+        own = places[group]
+        wanted = part[list(names)].to_dict("index")
+        beaten = [
+            index
+            for index in part.index
+            if index != top and _beats(own, wanted, top, index, largest)
+        ]
+        if beaten:
+            level[part.index.difference(beaten)] = "yes"
+    return table.assign(**{LEVEL: level})
+
+
+def _beats(
+    rows: pd.DataFrame, wanted: Mapping[Any, Any], top: Any, other: Any, largest: bool
+) -> bool:
+    sides = (wanted[top], wanted[other]) if largest else (wanted[other], wanted[top])
+    return float(paired(rows, [], *sides)["low"].iloc[0]) > 0
+
+
 def best(table: pd.DataFrame) -> Any:
     """Return the row of the largest mean, the first of equals."""
     return table.iloc[int(table["mean"].to_numpy().argmax())]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dmn.report import drawing
-from dmn.report.comparisons import PLACE, best, differences, in_order, kind
+from dmn.report.comparisons import LEVEL, PLACE, best, differences, in_order, kind
 from dmn.report.headline import clearly, overall, places_words
 from dmn.report.tables import describe
 from dmn.report.words import EFFECT, cell_words, shortly, text_words, variation, words
@@ -69,11 +69,11 @@ def overall_table(
     """
     shown = _ordered(table)
     return describe(
-        shown.assign(level_with_best=_level(shown, rows, least)),
+        shown.assign(**{LEVEL: _level(shown, rows, least)}),
         f"Accuracy over {places_words(places)}, by setting and shots." + _note(places),
         best="max",
         within=CELL,
-        level="level_with_best",
+        level=LEVEL,
         decimals=1,
         unit="%",
         hide=["n_data_sets", "n_backbones"],

@@ -92,7 +92,7 @@ function filter() {
   const narrowed = words !== "" || KEYS.some((key) => chosen[key]);
   let rows = 0;
   let findings = 0;
-  for (const table of all("table")) {
+  for (const table of all("table.sortable")) {
     const found = show(table);
     const section = table.closest("section.table");
     if (section) section.hidden = narrowed && found === 0;
@@ -101,6 +101,10 @@ function filter() {
   for (const item of all(".findings li")) {
     item.hidden = !(fits(item) && has(item.textContent));
     findings += !item.hidden;
+  }
+  for (const item of all(".samples li")) {
+    const own = item.closest(".explorer").querySelector("input").value.trim().toLowerCase();
+    item.hidden = !(fits(item) && has(item.textContent) && item.textContent.toLowerCase().includes(own));
   }
   for (const figure of all("figure")) figure.hidden = !has(figure.querySelector("figcaption").textContent);
   for (const fold of all("details.fold")) {

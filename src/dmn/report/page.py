@@ -24,6 +24,7 @@ from markupsafe import Markup
 from dmn.artifacts import read_json, sha256, write_text
 from dmn.config import Config, load
 from dmn.errors import ArtifactError
+from dmn.report.explorer import stories
 from dmn.report.grids import grid
 from dmn.report.summary import Drawing, Summary, Table
 from dmn.report.words import counted, listed, words
@@ -87,7 +88,9 @@ def write_page(summaries: Sequence[Summary], facts: RunFacts, path: Path | str) 
 def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
     """Return the page as HTML, the main results first; `folder` holds the studies' folders."""
     summaries = sorted(summaries, key=lambda summary: summary.study != "main")
-    style, script = _text("page.css"), _text("page.js")
+    style = _text("page.css") + stories.part("css")
+    script = _text("page.js") + stories.part("js")
+    told = [d for summary in summaries for d in summary.figures if d.stories]
     figures = iter(range(1, 1 + sum(len(s.figures) for s in summaries)))
     tables = iter(range(1, 1 + sum(len(s.tables) for s in summaries)))
     config = facts.config
@@ -99,6 +102,7 @@ def render(summaries: Sequence[Summary], facts: RunFacts, folder: Path) -> str:
         script=Markup(script),
         overview=overview(config),
         facts=facts,
+        stories=Markup(stories.embedded(told)) if told else "",
         studies=[_section(summary, figures, tables, folder) for summary in summaries],
     )
 
@@ -160,7 +164,7 @@ def _text(name: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([TEMPLATES, stories.FOLDER]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -171,6 +175,7 @@ def _template() -> jinja2.Template:
     environment.filters["files"] = _files
     environment.filters["compact"] = _compact
     environment.filters["place"] = _place
+    environment.filters["stories"] = stories.items
     environment.globals["shown"] = SHOWN
     environment.globals["lines"] = LINES
     return environment.get_template("page.html")
@@ -209,18 +214,29 @@ def _figure(
 ) -> dict[str, Any]:
     content = _content(folder, drawing, "svg")
     width, height = _size(content, drawing)
-    kind = "image/svg+xml"
+    source = f"data:image/svg+xml,{_in_address(content.decode())}"
     if len(content) > MAX_SVG:
-        content, kind = _content(folder, drawing, "png"), "image/png"
+        png = base64.b64encode(_content(folder, drawing, "png")).decode()
+        source = f"data:image/png;base64,{png}"
     return {
         "drawing": drawing,
         "number": number,
         "id": f"study-{summary.study}-figure-{drawing.name}",
         "width": width,
         "height": height,
-        "source": f"data:{kind};base64,{base64.b64encode(content).decode()}",
+        "source": Markup(source),
         "table": tables.get(drawing.table or ""),
     }
+
+
+def _in_address(text: str) -> str:
+    """Return a text that stands in a data address, in double quotes, in HTML.
+
+    Half as long again in base64; line breaks between tags are of no matter there.
+    """
+    for letter, written in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "&amp;")):
+        text = text.replace(letter, written)
+    return text
 
 
 def _content(folder: Path, drawing: Drawing, kind: str) -> bytes:
@@ -241,7 +257,7 @@ def _content(folder: Path, drawing: Drawing, kind: str) -> bytes:
 
 def _size(svg: bytes, drawing: Drawing) -> tuple[int, int]:
     """Return width and height in CSS pixels, a quarter larger than in print."""
-    found = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg[:4000])
+    found = re.search(rb"viewBox=[\"']0 0 ([\d.]+) ([\d.]+)[\"']", svg[:4000])
     if found is None:
         raise ArtifactError(f"{drawing.files['svg']} is not a drawing; delete it and run again")
     width, height = (float(number) * 4 / 3 * 1.25 for number in found.groups())

@@ -39,10 +39,24 @@ class Table(Strict):
     sha256: str = ""
 
 
+class Stories(Strict):
+    """What happened to some images of one data set, backbone and split, told one by one.
+
+    told: as `dmn.evaluation.explanation` has them; pictures: WebP in base64, by image.
+    """
+
+    dataset: str
+    backbone: str
+    split: int
+    told: list[dict[str, Any]]
+    pictures: dict[str, str] = Field(default_factory=dict)
+
+
 class Drawing(Strict):
     """A figure: files below reports/ by kind, their hashes, and the numbers that were drawn.
 
     points: what is said near (x, y), in thousandths of width and height from the top left.
+    stories: of images that the figure is about.
     """
 
     name: str
@@ -53,6 +67,7 @@ class Drawing(Strict):
     table: str | None = None
     data: Table | None = None
     points: list[tuple[int, int, str]] = Field(default_factory=list)
+    stories: list[Stories] = Field(default_factory=list)
 
 
 class Rows(Strict):

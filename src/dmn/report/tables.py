@@ -1,4 +1,4 @@
-"""Tables for people: a tidy frame as CSV, Markdown and LaTeX, and as cells for the page.
+"""Tables for people: a tidy frame as CSV and Markdown, and as cells for the page and for LaTeX.
 
 The CSV keeps every column. The printed forms join `mean`, `low`, `high` into one column such as
 `87.52 [86.90, 88.14]`, may spread one key over columns, and set the best of a group in bold. Rows
@@ -32,20 +32,6 @@ NAMES = (
 )  # columns of names as the data has them
 UNCERTAINTY = ("error", "p", "n_splits", "n_orders", "n_trainings", "n_images", "over", "held")
 CONTEXT = ("study", "dataset", "backbone", "metric")  # said once where it is the same in all rows
-LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
 
 
 def describe(
@@ -266,36 +252,6 @@ def _markdown(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def latex(table: Table) -> str:
-    """Return a LaTeX table (package booktabs); best in bold."""
-    layout = "".join("r" if right else "l" for right in numeric_columns(table))
-    body = [
-        " & ".join(rf"\textbf{{{_latex(c.text)}}}" if c.best else _latex(c.text) for c in row)
-        + r" \\"
-        for row in table.rows
-    ]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_latex(table.caption)} {_latex(table.note)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
-        rf"\begin{{tabular}}{{{layout}}}",
-        r"\toprule",
-        " & ".join(_latex(c.label) for c in table.columns) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex(text: str) -> str:
-    escaped = "".join(LATEX_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
-    return escaped.replace("–", "--").replace("−", "$-$")
-
-
 def numeric_columns(table: Table) -> list[bool]:
     """Say which columns hold numbers: those go to the right and sort by value."""
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
@@ -303,9 +259,8 @@ def numeric_columns(table: Table) -> list[bool]:
 
 
 def write(frame: pd.DataFrame, stem: Path | str) -> Table:
-    """Write `stem`.csv (tidy), .md and .tex; return the printed table. Raises OutputError."""
+    """Write `stem`.csv (tidy) and .md; return the printed table. Raises OutputError."""
     table = printed(frame, Path(stem).name)
     write_rows(f"{stem}.csv", frame)
     write_text(f"{stem}.md", markdown(table))
-    write_text(f"{stem}.tex", latex(table))
     return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmn.artifacts import sha256, write_rows
+from dmn.artifacts import sha256, write_rows, write_text
 from dmn.errors import ArtifactError
 from dmn.evaluation.answers import attach
 from dmn.evaluation.contract import Report, StudyOptions
@@ -17,6 +17,7 @@ from dmn.report import tables
 from dmn.report.drawing import style
 from dmn.report.drawing.panels import nothing
 from dmn.report.drawing.style import Plot
+from dmn.report.paper.latex import latex
 from dmn.report.summary import Drawing, Rows, Summary, Table
 from dmn.report.words import counted, words
 
@@ -82,6 +83,7 @@ def _below(path: Path) -> str:
 
 def _write_table(frame: pd.DataFrame | None, stem: Path) -> Table:
     table = tables.write(tables.empty(stem.name) if frame is None else frame, stem)
+    write_text(f"{stem}.tex", latex(table))
     path = stem.with_name(f"{stem.name}.csv")
     return table.model_copy(update={"file": _below(path), "sha256": sha256(path)})
 
@@ -102,6 +104,7 @@ def _write_figure(figure: Figure | None, stem: Path) -> Drawing:
         # numbers that stand in a table are not said again
         data=None if data is None or table is not None else _numbers(data, stem.name),
         points=figure.points() if isinstance(figure, Plot) else [],
+        stories=figure.stories if isinstance(figure, Plot) else [],
     )
 
 

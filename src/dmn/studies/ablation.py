@@ -18,11 +18,13 @@ from dmn.report import drawing
 from dmn.report.comparisons import (
     CELL,
     DYNAMIC,
+    LEVEL,
     PLACE,
     TEXT,
     differences,
     kind,
     only,
+    with_level,
     with_most_shots,
 )
 from dmn.report.headline import leads
@@ -140,7 +142,8 @@ def report(
 ) -> Report:
     """Tabulate which memories help, and what each choice of the method contributes."""
     rows = rows[rows["metric"] == "accuracy"]
-    memories, choices, centred = _memories(rows), _choices(rows), _centred(rows)
+    fused, choices, centred = _memories(rows), _choices(rows), _centred(rows)
+    memories = summarise(fused, [*CELL, "weights", "memories"])
     drawn = {
         "memories": drawing.dots(
             with_most_shots(memories),
@@ -174,10 +177,11 @@ def report(
         )
     tables = {
         "memories": describe(
-            memories,
+            with_level(memories, fused, [*CELL, "weights"], ["memories"]),
             "Accuracy of text fused with no memory, the dynamic one, the static one, or both.",
             best="max",
             within=[*CELL, "weights"],
+            level=LEVEL,
             unit="%",
         ),
         "choices": describe(
@@ -205,7 +209,7 @@ def _centred(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _memories(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracies of the fusions; `none` is text alone, whatever the weights."""
+    """Return rows of the fusions; memories `none` is text alone, whatever the weights."""
     full = only(rows, variant=FULL)
     fused = only(full, component="fused")
     text = only(full, memories=ALL, **TEXT)
@@ -215,7 +219,7 @@ def _memories(rows: pd.DataFrame) -> pd.DataFrame:
     both = only(fused, memories=ALL)
     # without shots, the dynamic memory is all there is
     parts.append(both[both["shots"] > 0])
-    return summarise(pd.concat([*none, *parts]), [*CELL, "weights", "memories"])
+    return pd.concat([*none, *parts])
 
 
 def _choices(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,16 @@ from dmn.evaluation.answers import SPREAD, pack
 from dmn.evaluation.contract import EXPERIMENT, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
-from dmn.report.comparisons import CELL, PLACE, differences, in_order, leader, span
+from dmn.report.comparisons import (
+    CELL,
+    LEVEL,
+    PLACE,
+    differences,
+    in_order,
+    leader,
+    span,
+    with_level,
+)
 from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where, words
@@ -127,11 +136,12 @@ def report(
         ),
     }
     printed = describe(
-        table,
+        with_level(table, measured, [*CELL, "metric"], ["component", "weights"], largest=False),
         "Calibration: expected calibration error (ECE), negative log-likelihood in nats (NLL) and "
         "Brier score. Less is better.",
         best="min",
         within=[*CELL, "metric"],
+        level=LEVEL,
         decimals=3,
     )
     return Report(

@@ -43,6 +43,9 @@ class Options(StudyOptions):
 
     checkpoints: int = Field(20, ge=2, le=200, description="points of the stream, evenly spaced")
     pictures: int = Field(8, ge=1, le=64, description="images shown, of each kind")
+    explained: int = Field(
+        24, ge=0, le=200, description="images told one by one on the page, of each kind; 0: none"
+    )
     max_orders: int = Field(10, ge=1, description="order seeds of a group that are used, at most")
 
 
@@ -51,13 +54,13 @@ def measure(
 ) -> Measurement:
     """Trace the memory's contents along the stream and compare answers with text alone."""
     from dmn.evaluation.experiment import CHOSEN, Experiment, cell_name
+    from dmn.evaluation.explanation import stories, story_arrays, turned
 
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {"labels": data.test.labels.astype(np.int16)}
-    for cell in _cells(data, config):
-        runs = Experiment(data, config, cell, fusions=CHOSEN).runs(
-            order_seeds[: options.max_orders]
-        )
+    for place, cell in enumerate(_cells(data, config)):
+        experiment = Experiment(data, config, cell, fusions=CHOSEN)
+        runs = experiment.runs(order_seeds[: options.max_orders])
         for run in runs:
             schedule = _schedule(run, config, len(data.text))
             rows += run.course_rows(options.checkpoints, class_name="all")
@@ -68,7 +71,12 @@ def measure(
         samples[f"{name}/text"] = runs[0].answers("text").astype(np.int16)
         answers = np.stack([run.answers("dynamic") for run in runs])
         samples[f"{name}/dynamic"] = answers.astype(np.int16)
-        samples |= _pictures(data, cell, samples, options.pictures)
+        found = turned(runs, max(options.pictures, options.explained))
+        samples |= _pictures(data, name, found, options.pictures)
+        if not place and options.explained:
+            # the wrong ones first: they are what is looked for
+            told = [row for way in ("wrong", "right") for row in found[way][: options.explained]]
+            samples |= story_arrays(stories(experiment, runs, told), data.thumbnails)
     return pack(rows, len(data.test), samples)
 
 
@@ -151,27 +159,17 @@ def _by_class(run: Run, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _pictures(
-    data: StudyData, cell: Cell, samples: Mapping[str, np.ndarray], count: int
+    data: StudyData, name: str, turned: Mapping[str, Sequence[int]], count: int
 ) -> dict[str, np.ndarray]:
     """Return the images that the memory most often turned right, and wrong, with their rows."""
-    from dmn.evaluation.experiment import cell_name
-
-    name = cell_name(cell)
-    labels = samples["labels"]
-    before = samples[f"{name}/text"] == labels
-    after = (samples[f"{name}/dynamic"] == labels).mean(axis=0)
     found: dict[str, np.ndarray] = {}
-    for turned, strength in (
-        ("right", np.where(before, 0.0, after)),
-        ("wrong", np.where(before, 1 - after, 0.0)),
-    ):
-        chosen = np.argsort(-strength, kind="stable")[:count]
-        chosen = chosen[strength[chosen] > 0]
-        found[f"{name}/turned_{turned}"] = chosen.astype(np.int32)
+    for way, rows in turned.items():
+        chosen = np.array(rows[:count], dtype=np.int32)
+        found[f"{name}/turned_{way}"] = chosen
         ids = [data.test.ids[i] for i in chosen]
         if ids and all(i in data.thumbnails for i in ids):
             pictures = np.stack([data.thumbnails[i] for i in ids])
-            found[f"{name}/turned_{turned}_pictures"] = pictures
+            found[f"{name}/turned_{way}_pictures"] = pictures
     return found
 
 

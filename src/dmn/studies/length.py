@@ -14,7 +14,17 @@ from dmn.evaluation.answers import pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.summaries import summarise
 from dmn.report import drawing
-from dmn.report.comparisons import CELL, DYNAMIC, PLACE, differences, gains, leader, only
+from dmn.report.comparisons import (
+    CELL,
+    DYNAMIC,
+    LEVEL,
+    PLACE,
+    differences,
+    gains,
+    leader,
+    only,
+    with_level,
+)
 from dmn.report.headline import leads
 from dmn.report.tables import describe
 from dmn.report.words import COINCIDE, cell_words, leading, said, tally, verdict, where, words
@@ -143,10 +153,11 @@ def report(
     }
     tables = {
         "length": describe(
-            table,
+            with_level(table, dynamic, [*CELL, "entry_rule"], ["length"]),
             "Accuracy of the dynamic memory alone by length and entry rule, whole stream.",
             best="max",
             within=[*CELL, "entry_rule"],
+            level=LEVEL,
             unit="%",
         ),
         "entry_rules": describe(

@@ -17,12 +17,14 @@ from dmn.report import drawing
 from dmn.report.across import across, across_table, across_words, with_most_shots_anywhere
 from dmn.report.comparisons import (
     CELL,
+    LEVEL,
     PLACE,
     SUBJECTS,
     differences,
     gains,
     in_order,
     kind,
+    with_level,
     with_most_shots,
     worst_orders,
 )
@@ -106,10 +108,11 @@ def report(
     whole = rows[rows["metric"] == "accuracy"]
     table = in_order(summarise(whole, [*CELL, "component", "weights"]))
     main = describe(
-        table,
+        with_level(table, whole, CELL, ["component", "weights"]),
         "Accuracy of each component and of the fusion, by setting and shots.",
         best="max",
         within=CELL,
+        level=LEVEL,
         unit="%",
     )
     optimism = differences(whole, CELL, COMPARISONS)

@@ -32,7 +32,7 @@ from dmn.report.across import (
     ranks_words,
     with_most_shots_anywhere,
 )
-from dmn.report.comparisons import CELL, PLACE
+from dmn.report.comparisons import CELL, LEVEL, PLACE, with_level
 from dmn.report.headline import leads
 from dmn.report.peers.published import beside_the_published, chosen_table
 from dmn.report.peers.selection import (
@@ -196,11 +196,12 @@ def report(
     bench = bench.assign(labels=[f"{k} shots" if k else "no shots" for k in bench["shots"]])
     tables = {
         "peers": describe(
-            table,
+            with_level(table, accuracy, CELL, ["method", "weights"]),
             "Accuracy of each method, with its paper's settings (fixed) and with strengths chosen "
             "on the same validation images.",
             best="max",
             within=CELL,
+            level=LEVEL,
             unit="%",
         ),
         "against_dmn": describe(

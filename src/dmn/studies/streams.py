@@ -26,7 +26,7 @@ from dmn.peers.contract import Peer
 from dmn.peers.loading import load_peers
 from dmn.peers.table import module_name
 from dmn.report import drawing
-from dmn.report.comparisons import PLACE, differences, only
+from dmn.report.comparisons import LEVEL, PLACE, differences, only, with_level
 from dmn.report.headline import everywhere
 from dmn.report.streams import placed_by_rank, worst_tenths
 from dmn.report.tables import describe
@@ -192,11 +192,12 @@ def report(
     ranks = placed_by_rank(table, gains, STREAM)
     tables = {
         "streams": describe(
-            table,
+            with_level(table, kept, STREAM, ["method"]),
             "Accuracy on each stream, zero-shot, with the mean of the worst tenth of the orders "
             "and macro F1 over the classes that come.",
             best="max",
             within=STREAM,
+            level=LEVEL,
             unit="%",
             labels={"macro_f1": "macro F1 (%)", "worst_tenth": "worst tenth (%)"},
         ),

@@ -11,12 +11,14 @@ import pandas as pd
 from dmn.report import drawing
 from dmn.report.comparisons import CELL, DYNAMIC, LEADING, PLACE, gains, only
 from dmn.report.drawing.fonts import shown_or_index
+from dmn.report.explorer.stories import gathered
 from dmn.report.words import COINCIDE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 8  # classes drawn at each end
+NO_PICTURES = "These features came without images."
 BESIDE = 4  # pictures turned right, and wrong, of each of several data sets
 
 
@@ -121,12 +123,15 @@ def _gallery(samples: Any, called: Mapping[str, Mapping[str, str]]) -> Figure:
             pictures.append(picture)
             titles.append(begin + title)
     alone = f"{next(iter(first))[0]}: images" if len(first) == 1 else "Images"
-    return drawing.gallery(
-        pictures,
-        titles,
-        caption=f"{alone} that the dynamic memory alone most often turned right or wrong "
-        "against text alone; true class, then both answers.",
+    caption = (
+        f"{alone} that the dynamic memory alone most often turned right or wrong "
+        "against text alone; true class, then both answers."
     )
+    stories = gathered(samples)
+    bare = bool(stories) and not any(place.pictures for place in stories)
+    plot = drawing.gallery(pictures, titles, caption=caption, empty=NO_PICTURES if bare else "")
+    plot.stories = stories
+    return plot
 
 
 def _turned(

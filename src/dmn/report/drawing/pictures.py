@@ -138,13 +138,21 @@ def reliability(
 
 
 def gallery(
-    images: Sequence[np.ndarray], titles: Sequence[str], *, caption: str, columns: int = 8
+    images: Sequence[np.ndarray],
+    titles: Sequence[str],
+    *,
+    caption: str,
+    columns: int = 8,
+    empty: str = "",
 ) -> Plot:
-    """Draw small pictures [H, W] or [H, W, 3] with a line or two of text under each."""
+    """Draw small pictures [H, W] or [H, W, 3] with a line or two of text under each.
+
+    empty: what is said in place of no pictures.
+    """
     if len(images) != len(titles):
         raise ArtifactError(f"a gallery of {len(images)} images has {len(titles)} titles")
     if not images:
-        return nothing(caption, "There are no such images.")
+        return nothing(caption, empty or "There are no such images.")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     lines_of_text = max((title.count("\n") + 1 for title in titles), default=1)

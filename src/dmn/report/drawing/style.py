@@ -25,10 +25,14 @@ from dmn.report.words import in_figure
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dmn.report.summary import Stories
+
 COLUMN = 3.35
 PAGE = 7.0
 LONG = re.compile(r"-?(?<![\w#.])\d+\.\d{3,}(?![\w.])")
 SCALES = re.compile(r"(scale\([^)]*\)|xlink:href=\"data:[^\"]*\")")
+BESIDE = re.compile(r"<!DOCTYPE.*?>\n| *<metadata>.*?</metadata>\n| *<!--.*?-->\n", re.DOTALL)
+PATH, STYLE = re.compile(r' d="([^"]*)"'), re.compile(r' style="[^"]*"')
 MOST_HINTS = 400
 KINDS = ("svg", "pdf", "png")
 INK = "#222222"
@@ -86,7 +90,7 @@ class Plot(Figure):
     """A figure that carries what the page says about it.
 
     caption: one or two sentences; data: the rows that were drawn; table: the report's table
-    with the same numbers, if there is one.
+    with the same numbers, if there is one; stories: of images that it is about.
     """
 
     caption: str = ""
@@ -97,6 +101,7 @@ class Plot(Figure):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.hints: list[Hint] = []
+        self.stories: list[Stories] = []
 
     def points(self) -> list[tuple[int, int, str]]:
         """Return the hints in thousandths of width and height from the top left, once it is drawn.
@@ -281,13 +286,32 @@ def new_figure(
 
 
 def _shorten(path: Path) -> None:
-    """Round the numbers of a drawing to hundredths of a point; scales stay as they are."""
-    text = path.read_text(encoding="utf-8")
+    """Say a drawing in half the letters, one tag a line, and round it to hundredths of a point.
+
+    Scales stay as they are.
+    """
+    text = BESIDE.sub("", path.read_text(encoding="utf-8"))
     parts = SCALES.split(text)
     parts[::2] = [
         LONG.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), p) for p in parts[::2]
     ]
-    path.write_text("".join(parts), encoding="utf-8")
+    text = PATH.sub(lambda m: f' d="{_path(m[1])}"', "".join(parts))
+    text = STYLE.sub(lambda m: re.sub(r"([:;]) ", r"\1", m[0]), text)
+    text = re.sub(r"\n\s*", "\n", text)
+    # the page embeds it between double quotes
+    path.write_text(text if "'" in text else text.replace('"', "'"), encoding="utf-8")
+
+
+def _path(steps: str) -> str:
+    """Return a path without the letters and spaces that go without saying."""
+    found, last = "", ""
+    for step, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", steps):
+        short = " ".join(numbers.split()).replace(" -", "-")
+        said = step if step != last else "" if short.startswith("-") else " "
+        found += said + short
+        # numbers alone go on as before, and after a move they are lines
+        last = "L" if step == "M" else step
+    return found
 
 
 def save(figure: Figure, stem: Path | str) -> list[Path]:

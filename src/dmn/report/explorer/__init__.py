@@ -1,0 +1,1 @@
+"""The images that the memory turned, one by one, on the page."""
