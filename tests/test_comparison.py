@@ -13,6 +13,7 @@ from audited import CODE, SPLIT, TABLE, TEXT, list_files, make_checkout, record
 from dmn.artifacts import read_rows, write_json, write_tensors, write_text
 from dmn.audit.commands import run
 from dmn.audit.hashes import dvc
+from dmn.audit.runs.accuracy import ANSWERS
 from dmn.audit.runs.command import lines
 from dmn.audit.runs.comparison import Comparison, compare
 from dmn.audit.runs.metrics import metrics
@@ -154,10 +155,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_text(other / "config.yaml", "shots: [2]\n")
     write_text(other / paths.RUN_CONFIG, "shots: [2]\n")
     list_files(other, [SPLIT, TEXT, TABLE, paths.RUN_CONFIG])
-    outs = ["data/splits", "data/features", "reports", ".snakemake/metadata"]
+    answers = [f"{ANSWERS}/{name}.csv" for name in "ab"]
+    for name in answers:
+        write_text(top / name, f"{name}\n")
+    list_files(top, [SPLIT, TEXT, TABLE, paths.RUN_CONFIG, *answers])
+    outs = ["data/evaluation", "data/splits", "data/features", "reports", ".snakemake/metadata"]
     stage = {"cmd": "true", "outs": outs}
-    for folder in (top, other):
-        write_text(folder / "dvc.yaml", json.dumps({"stages": {"experiments": stage}}))
+    write_text(top / "dvc.yaml", json.dumps({"stages": {"experiments": stage}}))
+    stage["outs"] = outs[1:]
+    write_text(other / "dvc.yaml", json.dumps({"stages": {"experiments": stage}}))
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     write_text(top / ".gitignore", "data\nreports\n.snakemake\n")
     for command in (
@@ -177,11 +183,23 @@ def test_a_revision_is_compared_as_dvc_recorded_it(
 ) -> None:
     monkeypatch.chdir(recorded)
     write_text(TABLE, "value,n\n1.000000,9\n2.000000,9\n3.100000,9\n")
-    list_files(recorded, [SPLIT, TEXT, TABLE, paths.RUN_CONFIG])
+    files = [f"{ANSWERS}/{name}.csv" for name in "ab"]
+    list_files(recorded, [SPLIT, TEXT, TABLE, paths.RUN_CONFIG, *files])
     found = compare(find_side("HEAD", tmp_path), find_side("demo", tmp_path))
     assert found.differing == (TABLE,)
     assert "3.1" in found.first[TABLE]
     assert found.cause == "made from the same code, parameters and inputs"
+
+
+def test_all_answers_of_a_revision_are_fetched_though_some_are_there(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recorded)
+    side = find_side("HEAD", tmp_path)
+    side.bring([f"{ANSWERS}/a.csv"])
+    assert [path.name for path in (side.folder / ANSWERS).iterdir()] == ["a.csv"]
+    side.bring_below(ANSWERS)
+    assert sorted(path.name for path in (side.folder / ANSWERS).iterdir()) == ["a.csv", "b.csv"]
 
 
 def test_a_named_run_of_a_revision_is_found(

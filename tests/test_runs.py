@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from dmn.artifacts import write_json, write_rows, write_tensors
+from dmn.audit.runs import page
 from dmn.audit.runs.accuracy import change_words, changed_accuracy
+from dmn.audit.runs.comparison import Comparison
 from dmn.audit.runs.sides import Side
 from dmn.config import load
 from dmn.errors import ArtifactError
@@ -74,6 +76,20 @@ def test_common_cells_are_paired_over_the_seeds_that_both_have(runs: tuple[Path,
     assert (text["mean"] == 0).all()
     assert set(table["n_orders"]) <= {1, 2}
     assert ((table["low"] <= table["mean"]) & (table["mean"] <= table["high"])).all()
+
+
+def test_the_page_draws_every_common_cell_and_marks_what_moved(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    table, notes = changed_accuracy(*sides(runs))
+    table.loc[table.index[0], ["mean", "low", "high", "p"]] = [5.0, 4.0, 6.0, 1e-6]
+    found = Comparison({}, (), (), (), (), {})
+    page.write(tmp_path / "page.html", ("old", "new"), found, table, change_words(table, notes))
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<svg") == len(table)
+    assert text.count("<strong>") == 1
+    assert "<strong>+5.00 [+4.00, +6.00]</strong>" in text
+    assert "is higher in 1 of" in text
 
 
 def test_a_run_and_itself_are_level_everywhere(runs: tuple[Path, Path]) -> None:

@@ -22,6 +22,14 @@ STUDY = "main"
 ANSWERS = f"{paths.DATA}/evaluation/{STUDY}"
 KEYS = [*CELL, "component", "weights"]
 COLUMNS = [*KEYS, "before", "after", "mean", "low", "high"]
+CHANGE = {
+    "gain": "is higher",
+    "loss": "is lower",
+    "tie": "ties",
+    "small": "moves too little to name",
+    "unclear": "shows no clear change",
+    "unjudged": "is not judged",
+}
 LEAST = 0.5  # points, as reports.smallest_difference
 
 
@@ -50,7 +58,7 @@ def changed_accuracy(before: Side, after: Side) -> tuple[pd.DataFrame, list[str]
     data set whose lists of images differ is no pair.
     """
     for side in (before, after):
-        side.bring([ANSWERS])
+        side.bring_below(ANSWERS)
     old, new = measured(before.folder), measured(after.folder)
     common = [name for name in old["dataset"].unique() if name in set(new["dataset"])]
     for side in (before, after):
@@ -90,7 +98,7 @@ def change_words(table: pd.DataFrame, notes: Sequence[str], least: float = LEAST
         rows = [{**row, "cell": _cell(row)} for row in part.to_dict("records")]
         sentences.append(
             f"{where(place)}, accuracy after less before, {len(rows)} cells: "
-            f"{tally(rows, 'cell', least)}"
+            f"{tally(rows, 'cell', least, CHANGE)}"
         )
     return sentences
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,18 @@ import jinja2
 from markupsafe import Markup
 
 from dmn.artifacts import write_text
+from dmn.audit.runs.accuracy import CHANGE, LEAST
 from dmn.audit.runs.comparison import Comparison
+from dmn.evaluation.across import holm
 from dmn.report import page as reports
-from dmn.report.words import cell_words, words
+from dmn.report.words import cell_words, verdict, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 160  # of the drawing of an interval
 MARGIN = 8
+FEW = 12  # lines of a list that is not folded
 LEAST_SCALE = 1.0  # points: a difference of nothing is not drawn as a large one
 
 
@@ -76,7 +80,9 @@ def write(
         sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
         cells=list(_cells(table)),
         width=WIDTH,
-        rows=list(_rows(found)),
+        # files come last: they follow from what stands before
+        groups=[(kind, list(own)) for kind, own in groupby(_rows(found), lambda row: row[0])],
+        few=FEW,
     )
     write_text(path, text)
 
@@ -90,9 +96,10 @@ def _cells(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     def x(points: float) -> float:
         return round(WIDTH / 2 + points / scale * (WIDTH / 2 - MARGIN), 2)
 
-    for row in table.to_dict("records"):
+    found = table.to_dict("records")
+    for row, p_value in zip(found, holm([row["p"] for row in found]), strict=True):
         weights = "" if row["weights"] == "none" else f", {words(row['weights'])}"
-        clear = row["low"] > 0 or row["high"] < 0
+        said = verdict(row, LEAST, CHANGE, p_value)
         yield {
             "place": f"{row['dataset']} ({row['backbone']})",
             "cell": cell_words(row),
@@ -100,7 +107,8 @@ def _cells(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "before": f"{row['before']:.1f}",
             "after": f"{row['after']:.1f}",
             "change": f"{row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]",
-            "clear": clear,
+            "verdict": said,
+            "moved": said in (CHANGE["gain"], CHANGE["loss"]),
             "low": x(row["low"]),
             "mean": x(row["mean"]),
             "high": x(row["high"]),

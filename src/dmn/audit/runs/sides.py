@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dmn.audit.commands import git
+from dmn.audit.hashes import read_manifest
 from dmn.audit.records import RECORDS
 from dmn.errors import ArtifactError, nearest
 from dmn.pipeline import paths
@@ -34,6 +35,9 @@ class Side:
     def bring(self, names: Iterable[str]) -> None:
         """Make files or folders of the run be in its folder, as far as the run has them."""
 
+    def bring_below(self, folder: str) -> None:
+        """Make the listed files below one of its folders be there."""
+
 
 @dataclass(frozen=True)
 class Recorded(Side):
@@ -53,6 +57,10 @@ class Recorded(Side):
             return DVCFileSystem(repo=Repo(str(self.top), rev=self.revision))
         except DvcException as error:
             raise ArtifactError(f"DVC cannot open {self.label}: {error}") from None
+
+    def bring_below(self, folder: str) -> None:
+        """Fetch the files that the manifest lists, some of which may be here."""
+        self.bring([name for name in read_manifest(self.folder) if name.startswith(f"{folder}/")])
 
     def bring(self, names: Iterable[str]) -> None:
         """Fetch what is not here yet. ArtifactError where the cache and the remote lack it."""
