@@ -277,6 +277,10 @@ def test_mistakes_are_one_line_and_leave_nothing(home: Path, capsys) -> None:
         ([folder, "--model", "RN50"], "with one of --checkpoint FILE and --pretrained TAG"),
         ([folder, "--model", "RN50", "--checkpoint", "x.pt"], "there is no checkpoint x.pt"),
         (
+            [folder, "--model", "embedded", "--pretrained", "x"],
+            "the embedded model is trained here; leave pretrained, checkpoint out",
+        ),
+        (
             [folder, "--model", "ViT-B-33", "--checkpoint", "x.pt"],
             "--model: open_clip has no model 'ViT-B-33'; did you mean 'ViT-B-32'",
         ),

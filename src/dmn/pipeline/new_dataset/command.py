@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dmn.artifacts import write_text
+from dmn.config import load
 from dmn.datasets.archives.listing import files_below, folders_in, is_image
 from dmn.datasets.archives.names import listed_name
 from dmn.datasets.examination import examine
@@ -203,11 +204,14 @@ def main(arguments: argparse.Namespace) -> None:
     made = _watched(folder, name, arguments.seed)
     if not made.arranged.parts["test"]:
         raise DataError(f"{folder} has no image for testing; give each class at least one")
+    values = configuration(made, encoder, registry)
+    # an encoder that is none is told before anything is written
+    load(values, str(config))
     split = Path(arguments.manual) / name / SPLIT
     write_text(split, split_file(made))
     add_entry(registry, name, registry_entry(made))
     head = f"Images of {folder.absolute().name}.\n  dmn run --config {config.as_posix()}"
-    write_config(config, configuration(made, encoder, registry), head)
+    write_config(config, values, head)
     show(made)
     sys.stdout.write(
         f"Wrote {split}, {registry} and {config}; the images stay where they are. Next:\n"
