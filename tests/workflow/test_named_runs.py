@@ -110,6 +110,8 @@ def test_the_reports_of_other_data_sets_are_not_written_over(top: Checkout) -> N
     said = top.snakemake("--configfile", "config/satellite.yaml", status=1).stdout
     assert "reports/ holds a run on digits" in said
     assert "dmn run --config FILE" in said
+    # a plan writes nothing
+    assert top.plan("--configfile", "config/satellite.yaml")
     assert top.state("data/", "reports/") == before
 
 

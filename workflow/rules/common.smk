@@ -35,8 +35,6 @@ try:
     COSTS = Costs(TARGETS)
     if workflow.is_main_process:
         TARGETS.check_present()
-        if not workflow.dryrun:
-            home.guard(CONFIG, Path.cwd())
 except DmnError as error:
     raise WorkflowError(str(error)) from None
 
@@ -82,6 +80,14 @@ def archives(*roles, **options):
 def one_of(names):
     """Return a regular expression that matches `names` and nothing else."""
     return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+onstart:
+    # not of a dry run, which writes nothing
+    try:
+        home.guard(CONFIG, Path.cwd())
+    except DmnError as error:
+        raise WorkflowError(str(error)) from None
 
 
 onerror:
