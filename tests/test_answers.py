@@ -14,6 +14,7 @@ from dmn.evaluation.answers import (
     COLUMN,
     RIGHT,
     Answers,
+    Chosen,
     attach,
     counted,
     mask,
@@ -89,6 +90,14 @@ def test_a_row_counts_the_right_answers_of_the_images_that_were_asked():
     assert (part["value"], part["n"]) == (pytest.approx(100 * 2 / 3), 3)
     found = Answers(5, np.frombuffer(part[RIGHT], np.uint8), np.frombuffer(part[ASKED], np.uint8))
     assert found.of()[found.mask()].mean() == part["value"]
+
+
+def test_rows_about_the_same_images_share_their_bits():
+    right, asked = Chosen(np.arange(9) % 2 == 0), Chosen(np.arange(9) < 5)
+    first, second = (counted(metric, right, asked) for metric in ("accuracy", "other"))
+    assert first[RIGHT] is second[RIGHT]
+    assert first[ASKED] is second[ASKED]
+    assert first | {"metric": "other"} == counted("other", right.mask, asked.mask)
 
 
 def test_a_run_on_some_images_answers_for_those_of_all():

@@ -62,13 +62,27 @@ def packed(chosen: np.ndarray) -> bytes:
     return np.packbits(np.asarray(chosen, dtype=bool)).tobytes()
 
 
-def counted(metric: str, right: np.ndarray, asked: np.ndarray | None = None) -> dict[str, Any]:
+class Chosen:
+    """Some of the test images: booleans [N], and the same bits for all rows that are about them.
+
+    Rows of a long stream would else hold the same kilobytes many times over until they are packed.
+    """
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask, self.bits = np.asarray(mask, dtype=bool), packed(mask)
+
+
+def counted(
+    metric: str, right: np.ndarray | Chosen, asked: np.ndarray | Chosen | None = None
+) -> dict[str, Any]:
     """Return the columns of a row that counts right answers in percent, its images beside it.
 
     right, asked: booleans [N] over all test images; asked None: all were.
     """
-    own = right if asked is None else right[asked]
-    bits = {RIGHT: packed(right), ASKED: None if asked is None else packed(asked)}
+    right = right if isinstance(right, Chosen) else Chosen(right)
+    asked = Chosen(asked) if isinstance(asked, np.ndarray) else asked
+    own = right.mask if asked is None else right.mask[asked.mask]
+    bits = {RIGHT: right.bits, ASKED: None if asked is None else asked.bits}
     return {"metric": metric, "value": 100 * int(own.sum()) / len(own), "n": len(own)} | bits
 
 

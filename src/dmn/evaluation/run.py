@@ -11,7 +11,7 @@ import numpy as np
 
 from dmn.engine.search import Fronts
 from dmn.errors import FeatureError
-from dmn.evaluation.answers import counted, mask
+from dmn.evaluation.answers import Chosen, counted, mask
 from dmn.evaluation.contract import Cell
 from dmn.evaluation.weights.coherence import Coherence
 from dmn.method import fusion
@@ -86,7 +86,7 @@ class Run:
 
         Beside it the answers, and which images they are of where it is some: see `answers`.
         """
-        asked = None if rows is None else mask(rows, len(self.labels))
+        asked = None if rows is None else Chosen(mask(rows, len(self.labels)))
         return [
             self.keys(kind, **others) | counted("accuracy", self.right(*kind), asked)
             for kind in self.kinds()
@@ -97,14 +97,14 @@ class Run:
         found = []
         ends = np.unique(np.linspace(0, len(self.order), checkpoints + 1).round().astype(int))
         windows = [
-            (metric, end, mask(self.order[first:end], len(self.labels)))
+            (metric, end, Chosen(mask(self.order[first:end], len(self.labels))))
             for start, end in pairwise(ends.tolist())
             for metric, first in (("accuracy_so_far", 0), ("accuracy_between", start))
         ]
         for kind in self.kinds():
             if kind[1] == "oracle":
                 continue
-            right, keys = self.right(*kind), self.keys(kind, **others)
+            right, keys = Chosen(self.right(*kind)), self.keys(kind, **others)
             found += [
                 keys | {"seen": end} | counted(metric, right, asked)
                 for metric, end, asked in windows

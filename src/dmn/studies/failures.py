@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import counted, pack
+from dmn.evaluation.answers import Chosen, counted, pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.intervals import crossed
 from dmn.evaluation.metrics import confusion
@@ -149,11 +149,11 @@ def _poison(run: Run, schedule: Schedule, names: Sequence[str]) -> list[dict[str
 def _by_class(run: Run, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
     classes = [(name, run.labels == c) for c, name in enumerate(names)]
-    images = [(name, own) for name, own in classes if own.any()]
+    images = [(name, Chosen(own)) for name, own in classes if own.any()]
     for kind in run.kinds():
-        right = run.right(*kind)
+        right = Chosen(run.right(*kind))
         for name, own in images:
-            keys = run.keys(kind, seen=len(own), class_name=name)
+            keys = run.keys(kind, seen=len(own.mask), class_name=name)
             rows.append(keys | counted("class_accuracy", right, own))
     return rows
 

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from dmn.config import Config
-from dmn.evaluation.answers import counted, mask, pack
+from dmn.evaluation.answers import Chosen, counted, mask, pack
 from dmn.evaluation.contract import EXPERIMENT, Cell, Measurement, Report, StudyData, StudyOptions
 from dmn.evaluation.streams.remedies import LEAST_BALANCE, LEAST_IMAGES, abstains, balance
 from dmn.report import drawing
@@ -94,7 +94,7 @@ def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dic
     for share in options.shares:
         seen = max(1, round(share * len(run.order)))
         some = run.order[:seen]
-        asked = mask(some, len(text))
+        asked = Chosen(mask(some, len(text)))
         keys = others | {"share": share}
         for memory, own in right.items():
             kind = ("text" if memory == "text" else "dynamic", "none")
