@@ -44,6 +44,11 @@ class Home:
 
     root: Path
 
+    @property
+    def run(self) -> Path:
+        """The folder of the run of config/birds.yaml."""
+        return self.root / "runs/birds"
+
     def dmn(self, *words: str, status: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "dmn", *words],
@@ -76,19 +81,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_three_commands_lead_from_pictures_to_a_report(home: Home) -> None:
-    rows = read_rows(home.root / "reports/studies/main/rows.csv")
+    rows = read_rows(home.run / "reports/studies/main/rows.csv")
     assert set(rows["setting"]) == {"zero_shot", "training_free", "few_shot"}
-    split = read_json(home.root / "data/splits/birds/split.json")
+    split = read_json(home.run / "data/splits/birds/split.json")
     assert set(rows.loc[rows["metric"] == "accuracy", "n"]) == {len(split["test"])}
     assert rows["value"].between(0, 100).all()
-    page = (home.root / "reports/index.html").read_text(encoding="utf-8")
+    page = (home.run / "reports/index.html").read_text(encoding="utf-8")
     assert "café" in page
-    facts = read_tensor_metadata(home.root / "data/features/birds/epoch_1/test.safetensors")
+    facts = read_tensor_metadata(home.run / "data/features/birds/epoch_1/test.safetensors")
     assert facts["ids"] == [name for name, _ in split["test"]]
 
 
 def test_the_images_stay_where_they_are(home: Home) -> None:
-    held = [path for path in (home.root / "data").rglob("*") if path.suffix.lower() == ".jpg"]
+    held = [path for path in (home.run / "data").rglob("*") if path.suffix.lower() == ".jpg"]
     assert held == []
-    listing = json.loads((home.root / "data/download/birds/images.json").read_text())
+    listing = json.loads((home.run / "data/download/birds/images.json").read_text())
     assert len(listing["images"]) == 30
