@@ -9,6 +9,7 @@ from dmn.costs.jobs import Costs
 from dmn.errors import DmnError
 from dmn.pipeline import paths
 from dmn.pipeline.configuration import load_run
+from dmn.pipeline.run import check_targets
 from dmn.pipeline.runs import home
 from dmn.pipeline.sources import REPORTING, sources
 from dmn.pipeline.targets import Targets
@@ -75,6 +76,15 @@ def runtime(rule):
 def archives(*roles, **options):
     """Return an input function: the files of its data set that a rule reads."""
     return lambda wildcards: TARGETS.archives(wildcards.dataset, *roles, **options)
+
+
+def study_files(wildcards):
+    """Return the files of a study's report, or the nearest name of one that is not configured."""
+    try:
+        check_targets([paths.fill(paths.STUDY_MANIFEST, **wildcards)], CONFIG.studies)
+    except DmnError as error:
+        raise WorkflowError(str(error)) from None
+    return TARGETS.study_files(wildcards.study)
 
 
 def one_of(names):

@@ -7,17 +7,6 @@ OUTPUTS: reports/studies/<study>/*, reports/<study>, reports/index.html, reports
 
 from hashlib import sha256
 
-from dmn.pipeline.run import check_targets
-
-
-def study_files(wildcards):
-    """Return the files of a study's report, or the nearest name of one that is not configured."""
-    try:
-        check_targets([paths.fill(paths.STUDY_MANIFEST, **wildcards)], CONFIG.studies)
-    except DmnError as error:
-        raise WorkflowError(str(error)) from None
-    return TARGETS.study_files(wildcards.study)
-
 
 localrules:
     run_config,

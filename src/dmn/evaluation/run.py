@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dmn.engine.schedule import Schedule, write_schedule
 from dmn.engine.search import Fronts
 from dmn.errors import FeatureError
 from dmn.evaluation.answers import Chosen, counted, mask
@@ -70,6 +71,14 @@ class Run:
         """Return the predicted classes [N]."""
         fused = component == "fused"
         return self.fronts.answers(self.weights[weights] if fused else ALONE[component])
+
+    def schedule(self, length: int | None, seen: int | None = None) -> Schedule:
+        """Return the writes of a memory of `length` slots, of the whole stream or the first `seen`.
+
+        What enters follows from pseudo-labels and entropies alone, so any length can be asked.
+        """
+        order = self.order[:seen]
+        return write_schedule(self.pseudo_label[order], self.entropy[order], self.classes, length)
 
     def right(self, component: str, weights: str = "none") -> np.ndarray:
         """Return which answers are the label, booleans [N]."""

@@ -161,16 +161,26 @@ def _text(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([TEMPLATES, stories.FOLDER]),
+def templates(*folders: Path) -> jinja2.Environment:
+    """Return where pages' templates are read: all text is escaped, an unknown name is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def hashed(text: str) -> str:
+    """Return a style or script as a content security policy names it."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = templates(TEMPLATES, stories.FOLDER)
     environment.filters["grid"] = grid
     environment.filters["files"] = _files
     environment.filters["compact"] = _compact
@@ -183,13 +193,9 @@ def _template() -> jinja2.Template:
 
 def _policy(style: str, script: str) -> str:
     """Return a policy that allows this page's own style and script by hash, and data images."""
-
-    def source(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
     return (
-        f"default-src 'none'; img-src data:; style-src {source(style)}; "
-        f"script-src {source(script)}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src {hashed(style)}; "
+        f"script-src {hashed(script)}; base-uri 'none'; form-action 'none'"
     )
 
 

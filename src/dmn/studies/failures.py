@@ -62,7 +62,7 @@ def measure(
         experiment = Experiment(data, config, cell, fusions=CHOSEN)
         runs = experiment.runs(order_seeds[: options.max_orders])
         for run in runs:
-            schedule = _schedule(run, config, len(data.text))
+            schedule = run.schedule(config.model.length)
             rows += run.course_rows(options.checkpoints, class_name="all")
             rows += _purity(run, schedule, options.checkpoints)
             rows += _poison(run, schedule, data.class_names)
@@ -86,14 +86,6 @@ def _cells(data: StudyData, config: Config) -> list[Cell]:
     found = list(study_cells(data, config))
     chosen = [largest(found, "zero_shot"), largest(found, "training_free")]
     return [cell for cell in chosen if cell is not None]
-
-
-def _schedule(run: Run, config: Config, classes: int) -> Schedule:
-    """Return the memory's writes; what enters follows from pseudo-labels and entropies alone."""
-    from dmn.engine.schedule import write_schedule
-
-    order = run.order
-    return write_schedule(run.pseudo_label[order], run.entropy[order], classes, config.model.length)
 
 
 def _purity(run: Run, schedule: Schedule, checkpoints: int) -> list[dict[str, Any]]:

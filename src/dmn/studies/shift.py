@@ -191,11 +191,7 @@ def _zero_shot_rows(
 
 def _written(run: Run, length: int | None) -> np.ndarray:
     """Say which images [N] of a run ever enter the memory."""
-    from dmn.engine.schedule import write_schedule
-
-    order = run.order
-    schedule = write_schedule(run.pseudo_label[order], run.entropy[order], run.classes, length)
-    return mask(order[schedule.stored], len(order))
+    return mask(run.order[run.schedule(length).stored], len(run.order))
 
 
 def report(

@@ -103,7 +103,7 @@ def _rows(run: Run, config: Config, options: Options, **others: Any) -> list[dic
             )
         found = _signals(run, some, text, dynamic) | {
             "zero_shot_accuracy": 100 * float(right["text"][some].mean()),
-            "purity": _purity(run, config, seen),
+            "purity": _purity(run, config.model.length, seen),
             "abstained": 100 * float(silent[some].mean()),
         }
         rows += [
@@ -125,17 +125,11 @@ def _signals(run: Run, some: np.ndarray, text: np.ndarray, dynamic: np.ndarray) 
     }
 
 
-def _purity(run: Run, config: Config, seen: int) -> float:
+def _purity(run: Run, length: int | None, seen: int) -> float:
     """Return how many slots hold an image of their class, of those that are filled by then."""
-    from dmn.engine.schedule import write_schedule
-
-    order = run.order[:seen]
-    classes = run.classes
-    schedule = write_schedule(
-        run.pseudo_label[order], run.entropy[order], classes, config.model.length
-    )
+    schedule = run.schedule(length, seen)
     kept = (schedule.slot >= 0) & (schedule.end >= seen)
-    return 100 * float((schedule.label == run.labels[order])[kept].mean())
+    return 100 * float((schedule.label == run.labels[run.order[:seen]])[kept].mean())
 
 
 def report(

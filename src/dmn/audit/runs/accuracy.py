@@ -10,6 +10,7 @@ import pandas as pd
 
 from dmn.artifacts import sha256
 from dmn.audit.runs.sides import Side
+from dmn.config import Config
 from dmn.errors import ArtifactError
 from dmn.evaluation.answers import attach, read_all_rows, read_all_samples
 from dmn.evaluation.summaries import SEEDS, paired
@@ -30,7 +31,7 @@ CHANGE = {
     "unclear": "shows no clear change",
     "unjudged": "is not judged",
 }
-LEAST = 0.5  # points, as reports.smallest_difference
+LEAST = Config().reports.smallest_difference  # points
 
 
 def measured(run: Path) -> pd.DataFrame:

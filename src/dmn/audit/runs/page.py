@@ -5,14 +5,11 @@ Equal runs give equal bytes: no dates, no machine, no script.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from dmn.artifacts import write_text
@@ -61,28 +58,24 @@ def write(
 ) -> None:
     """Write the page: sentences, common cells with intervals, and what else differs."""
     here = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = Path(reports.__file__).with_suffix(".css").read_text("utf-8")
     style += (here / "page.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    text = environment.get_template("page.html").render(
-        before=labels[0],
-        after=labels[1],
-        found=found,
-        style=Markup(style),
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:",
-        sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
-        cells=list(_cells(table)),
-        width=WIDTH,
-        # files come last: they follow from what stands before
-        groups=[(kind, list(own)) for kind, own in groupby(_rows(found), lambda row: row[0])],
-        few=FEW,
+    text = (
+        reports.templates(here)
+        .get_template("page.html")
+        .render(
+            before=labels[0],
+            after=labels[1],
+            found=found,
+            style=Markup(style),
+            policy=f"default-src 'none'; style-src {reports.hashed(style)}; img-src data:",
+            sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
+            cells=list(_cells(table)),
+            width=WIDTH,
+            # files come last: they follow from what stands before
+            groups=[(kind, list(own)) for kind, own in groupby(_rows(found), lambda row: row[0])],
+            few=FEW,
+        )
     )
     write_text(path, text)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmn.evaluation.answers import KINDS
 from dmn.evaluation.contract import Part
 
 if TYPE_CHECKING:
@@ -45,6 +46,6 @@ def group_rows(run: Run, part: Part, least: int, **others: Any) -> list[dict[str
             if key not in lowest or row["value"] < lowest[key]["value"]:
                 lowest[key] = row
     for (name, *_), row in lowest.items():
-        kept = {key: content for key, content in row.items() if key not in ("right", "asked")}
+        kept = {key: content for key, content in row.items() if key not in KINDS}
         rows.append(kept | {"corruption": name, "metric": WORST})
     return rows
