@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from dmn.engine.search import grid_correct
+from dmn.evaluation.weights.coherence import Coherence
+from dmn.evaluation.weights.selection import grid_coherence
 from dmn.method.fusion import Predictions
 from dmn.method.projections import Projections
 from dmn.network import DualMemoryNetwork, evaluate_many
@@ -40,3 +42,4 @@ def main(arguments: argparse.Namespace) -> None:
     answered = network.evaluate(views)
     predictions = Predictions(answered.text.numpy(), answered.dynamic.numpy())
     grid_correct(predictions, np.zeros(len(views), np.int64), [1.0])
+    grid_coherence(predictions, [1.0], Coherence(views[:, 0].numpy(), len(text)))

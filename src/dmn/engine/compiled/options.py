@@ -16,7 +16,7 @@ from typing import Any
 from numba import config
 
 PACKAGE = Path(__file__).resolve().parent
-MODULES = ("exponential", "fronts", "kernels", "loops", "options", "orders", "tracing")
+MODULES = ("exponential", "fronts", "kernels", "loops", "moves", "options", "orders", "tracing")
 # fused multiply-adds do not change the order of a sum
 OPTIONS: dict[str, Any] = {
     "nogil": True,

@@ -6,12 +6,13 @@ to the others that got its answer. No label of any image that is answered is loo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+import hashlib
+from collections.abc import Iterable
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
+from dmn.engine.compiled.moves import move
 from dmn.errors import FeatureError
 
 LEAST = 1e-3  # shrinkage that keeps the covariance invertible
@@ -38,72 +39,48 @@ class Coherence:
         self.known = np.repeat(np.arange(classes), known.shape[1])
         self.whitened = whiten(np.concatenate([images, known.reshape(-1, images.shape[1])]))
 
-    def of(self, answers: np.ndarray) -> np.ndarray:
-        """Return the coherence [W] of each of W candidates' answers [W, N].
+    def of(self, answers: Iterable[np.ndarray]) -> np.ndarray:
+        """Return the coherence [W] of each of W candidates' answers [N].
 
         The mean over all images of the inner product of a whitened image and the mean of the
-        others that have its answer; 0 for an image that is alone.
+        others that have its answer; 0 for an image that is alone. Candidates that come one after
+        the other cost as many steps as they differ in answers.
         """
-        distinct, place = _distinct(answers)
-        sums = _Sums.of(np.concatenate([distinct[0], self.known]), self.whitened, self.classes)
-        found = [sums.pairs()]
-        # neighbours on a grid of weights differ in few answers
-        for before, after in pairwise(distinct):
-            sums.move(np.flatnonzero(before != after), before, after, self.whitened)
-            found.append(sums.pairs())
-        return (np.array(found) / len(self.whitened)).round(DIGITS)[place]
+        sums = _Sums(self.whitened, self.classes, self.known)
+        known: dict[bytes, float] = {}
+        found = []
+        for own in answers:
+            name = hashlib.blake2b(own.tobytes()).digest()
+            if name not in known:
+                sums.move(own)
+                known[name] = sums.pairs() / len(self.whitened)
+            found.append(known[name])
+        return np.array(found).round(DIGITS)
 
 
-@dataclass(frozen=True)
 class _Sums:
-    """Sums over whitened images by class: of vectors [C, D], their squares [C] and counts [C].
+    """Sums of whitened vectors [N + M, D] by class: N images move, M shots have their class."""
 
-    different [C]: the sum of the inner products of all ordered pairs of different images.
-    """
+    def __init__(self, vectors: np.ndarray, classes: int, known: np.ndarray) -> None:
+        self.vectors, self.squares = vectors, np.einsum("nd,nd->n", vectors, vectors)
+        self.answers = np.full(len(vectors), -1)
+        self.sums = np.zeros((classes, vectors.shape[1]))
+        self.sums_of_squares, self.counts = np.zeros(classes), np.zeros(classes, np.int64)
+        self.known = known
 
-    vectors: np.ndarray
-    squares: np.ndarray
-    counts: np.ndarray
-    different: np.ndarray
-
-    @classmethod
-    def of(cls, answers: np.ndarray, images: np.ndarray, classes: int) -> _Sums:
-        """Return the sums over images [N, D] of answers [N]."""
-        D = images.shape[1]
-        empty = cls(np.zeros((classes, D)), np.zeros(classes), np.zeros(classes), np.zeros(classes))
-        empty._add(answers, np.ones(len(answers)), images)
-        return empty
-
-    def move(
-        self, rows: np.ndarray, before: np.ndarray, after: np.ndarray, images: np.ndarray
-    ) -> None:
-        """Move some rows of images from the classes `before` [N] to those `after` [N]."""
-        moved = np.concatenate([rows, rows])
-        signs = np.repeat([-1.0, 1.0], len(rows))
-        self._add(np.concatenate([before[rows], after[rows]]), signs, images[moved])
-
-    def _add(self, answers: np.ndarray, signs: np.ndarray, images: np.ndarray) -> None:
-        touched, place = np.unique(answers, return_inverse=True)
-        shape = (len(touched), len(answers))
-        member = sparse.csr_array((signs, (place, np.arange(len(answers)))), shape=shape)
-        self.vectors[touched] += member @ images
-        self.squares[touched] += member @ np.einsum("nd,nd->n", images, images)
-        self.counts[touched] += member.sum(axis=1)
-        own = self.vectors[touched]
-        self.different[touched] = np.einsum("cd,cd->c", own, own) - self.squares[touched]
+    def move(self, answers: np.ndarray) -> None:
+        """Move the images to the classes that they are answered with, [N]."""
+        after = np.concatenate([answers, self.known])
+        move(
+            self.vectors, self.squares, self.answers, after, self.sums, self.sums_of_squares,
+            self.counts,
+        )  # fmt: skip
+        self.answers = after
 
     def pairs(self) -> float:
-        """Return the sum over images of the similarity to the others of their class."""
-        return float((self.different / np.maximum(self.counts - 1, 1)).sum())
-
-
-def _distinct(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different rows of answers [W, N], and the place of each row among them [W]."""
-    places: dict[bytes, int] = {}
-    rows = np.ascontiguousarray(answers)
-    place = np.array([places.setdefault(row.tobytes(), len(places)) for row in rows])
-    first = np.unique(place, return_index=True)[1]
-    return rows[first], place
+        """Return the sum over vectors of the similarity to the others of their class."""
+        different = np.einsum("cd,cd->c", self.sums, self.sums) - self.sums_of_squares
+        return float((different / np.maximum(self.counts - 1, 1)).sum())
 
 
 def whiten(features: np.ndarray) -> np.ndarray:

@@ -97,8 +97,15 @@ def grid_coherence(
     predictions: Predictions | Fronts, grid: Sequence[float], coherence: Coherence
 ) -> np.ndarray:
     """Return the coherence of each pair's answers to the stream, [G, G] or [G, 1]."""
-    answers = grid_answers(predictions, grid)
-    return coherence.of(answers.reshape(-1, answers.shape[-1])).reshape(answers.shape[:2])
+    fronts = predictions if isinstance(predictions, Fronts) else Fronts.of(predictions)
+    static_grid = grid if fronts.has_static else [0.0]
+    # to and fro, because neighbours on the grid differ in few answers
+    count = len(static_grid)
+    path = [(i, j) for i in range(len(grid)) for j in (range(count), reversed(range(count)))[i % 2]]
+    found = np.empty((len(grid), count))
+    answers = (fronts.answers((1.0, grid[i], static_grid[j])) for i, j in path)
+    found[tuple(np.transpose(path))] = coherence.of(answers)
+    return found
 
 
 def unrefuted(right: np.ndarray) -> np.ndarray:
