@@ -20,7 +20,7 @@ from dmn.pipeline.run import (
     make,
     reason,
 )
-from dmn.pipeline.runs.progress import LAST_WORDS, Progress, follow
+from dmn.pipeline.runs.progress import LAST_WORDS, TRUST, Progress, expectation, follow
 
 SAID = """\
 Building DAG of jobs...
@@ -110,6 +110,20 @@ def test_the_time_left_is_told_from_the_finished_jobs_of_the_same_rule() -> None
     assert progress.left_words() == "3 min left: "
     progress.hear("7 of 7 steps (100%) done")
     assert progress.left_words() == ""
+
+
+def test_the_time_left_is_that_of_the_model_until_jobs_have_finished() -> None:
+    now = 0.0
+    progress = Progress(clock=lambda: now)
+    progress.hear(expectation({"slow": 100.0, "fast": 5.0}))
+    for line in ("slow   3", "fast   4", "total  7", "Job 1: a", "Job 2: b"):
+        progress.hear(line)
+    assert progress.left() == pytest.approx((3 * 100 + 4 * 5) / 2)
+    now = 10.0
+    progress.hear("Finished jobid: 2 (Rule: fast)")
+    # it took twice what the model says: so will the slow ones, of which one has begun
+    fast = (10 + TRUST * 10) / (1 + TRUST)
+    assert progress.left() == pytest.approx((3 * 200 + 3 * fast - 10) / 2)
 
 
 def test_a_run_without_jobs_says_so() -> None:

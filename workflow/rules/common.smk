@@ -10,7 +10,7 @@ from dmn.errors import DmnError
 from dmn.pipeline import paths
 from dmn.pipeline.configuration import load_run
 from dmn.pipeline.run import check_targets
-from dmn.pipeline.runs import home
+from dmn.pipeline.runs import home, progress
 from dmn.pipeline.sources import REPORTING, sources
 from dmn.pipeline.targets import Targets
 
@@ -98,6 +98,8 @@ onstart:
         home.guard(CONFIG, Path.cwd())
     except DmnError as error:
         raise WorkflowError(str(error)) from None
+    if progress.ASKED in os.environ:
+        print(progress.expectation(COSTS.expected()))
 
 
 onerror:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import groupby, product
+from statistics import mean
 from typing import Any
 
 from dmn.costs import memory
@@ -207,6 +208,14 @@ class Costs:
             return Work(views=count if rule != "text_features" else 0), 950.0, disk, 0
         views = count if rule != "text_features" else 0
         return Work(seconds=memory.PHOTOGRAPH * views), 3000.0, disk, count
+
+    def expected(self) -> dict[str, float]:
+        """Return the mean seconds of a job of each rule."""
+        jobs = sorted(self.all(), key=lambda job: job.rule)
+        return {
+            rule: round(mean(job.cpu + job.waits for job in own), 1)
+            for rule, own in groupby(jobs, key=lambda job: job.rule)
+        }
 
     def all(self) -> Iterator[Job]:
         """Yield all jobs, whether or not their files are there already."""

@@ -30,7 +30,7 @@ from dmn.pipeline.asked import CHANGE, CONFIG_HELP, Asked
 from dmn.pipeline.configuration import load_run
 from dmn.pipeline.paths import MANIFEST, PAGE, REPORTS, RUN_CONFIG, STUDY_SUMMARY, fill
 from dmn.pipeline.runs.home import CONFIG, NAME_HELP, find, is_run, top_of
-from dmn.pipeline.runs.progress import NOTHING, Progress, show
+from dmn.pipeline.runs.progress import ASKED, NOTHING, Progress, show
 from dmn.pipeline.runs.start import enter, settle
 
 LOCKED = "LockException"
@@ -111,7 +111,12 @@ def make(
 
     progress = Progress(folder=folder, reasons=reasons)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, ASKED: "1"},
     ) as process:
         # Snakemake gets an interrupt as well, and ends its jobs before it ends itself
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)

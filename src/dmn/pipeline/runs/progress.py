@@ -1,21 +1,31 @@
 """What a person sees of a run, from Snakemake's lines: jobs done of all, time left, one failure.
 
-The time left is told from the finished jobs of this run: a rule's jobs take what its jobs took so
-far, or the mean of all where none has finished, and as many go on at once as did so far.
+The time left is told from the finished jobs of this run and from the plan's model: a rule's jobs
+take what its jobs took so far, and while few have finished what the model says of them, times what
+all finished jobs took of what it says. As many go on at once as did so far, or do now.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 NOTHING = "Nothing to be done"
 LAST_WORDS = 15  # lines of a failed job's log
+# the variable that asks Snakemake to say what the model expects, and the line that it says
+ASKED, EXPECTED = "DMN_PROGRESS", "expected seconds of a job: "
+TRUST = 2  # in the model's mean of a rule's jobs, in finished jobs
+
+
+def expectation(seconds: Mapping[str, float]) -> str:
+    """Return the line that tells what a job of each rule is expected to take."""
+    return EXPECTED + json.dumps(dict(seconds))
 
 
 @dataclass
@@ -32,6 +42,7 @@ class Progress:
     planned: Counter[str] = field(default_factory=Counter)
     finished: Counter[str] = field(default_factory=Counter)
     spent: Counter[str] = field(default_factory=Counter)  # seconds by rule
+    expected: dict[str, float] = field(default_factory=dict)  # seconds of a job by rule
     running: dict[str, float] = field(default_factory=dict)  # job: when it began
     _began: float | None = None
     _counted: bool = False
@@ -64,6 +75,8 @@ class Progress:
         elif found := re.fullmatch(r"Logfile (.+):", line):
             self._log, self._frames, self._cut = found[1], 0, 0
             self._last.clear()
+        elif line.startswith(EXPECTED):
+            self.expected = json.loads(line.removeprefix(EXPECTED))
         elif NOTHING in line:
             return [line]
         return []
@@ -101,19 +114,32 @@ class Progress:
         return [head, *(f"  {line}" for line in self._last)]
 
     def left(self) -> float | None:
-        """Return the seconds that the run will still take; None before any job has finished."""
+        """Return the seconds that the run will still take; None while nothing tells it."""
         count, spent = sum(self.finished.values()), sum(self.spent.values())
-        if not count or self._began is None:
+        if self._began is None or not (count or self.expected):
             return None
         now = self.clock()
-        work = 0.0
-        for rule in self.planned:
-            each = self.spent[rule] / self.finished[rule] if self.finished[rule] else spent / count
-            work += each * max(self.planned[rule] - self.finished[rule], 0)
+        work = sum(
+            self._each(rule) * max(planned - self.finished[rule], 0)
+            for rule, planned in self.planned.items()
+        )
         gone = sum(now - began for began in self.running.values())
         elapsed = max(now - self._began, 1e-9)
-        at_once = max((spent + gone) / elapsed, 1.0)
+        at_once = max((spent + gone) / elapsed, len(self.running), 1)
         return max(work - gone, 0.0) / at_once
+
+    def _each(self, rule: str) -> float:
+        """Return the seconds that a rule's jobs will take in the mean."""
+        count, spent = self.finished[rule], self.spent[rule]
+        if rule in self.expected:
+            told = [name for name in self.finished if name in self.expected]
+            said = sum(self.finished[name] * self.expected[name] for name in told)
+            took = sum(self.spent[name] for name in told)
+            before = self.expected[rule] * (took / said if said else 1)
+            return (spent + TRUST * before) / (count + TRUST)
+        if count:
+            return spent / count
+        return sum(self.spent.values()) / max(sum(self.finished.values()), 1)
 
     def left_words(self) -> str:
         """Return the time left before a job's text; nothing while it is not known."""
