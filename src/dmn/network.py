@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -80,7 +81,6 @@ class DualMemoryNetwork:
             "seed": seed,
         }
         self.model = Model.of(self.features, self.given_projections, **self.options)
-        self.memory = self.empty_memory()
         projections = self.model.projections.for_readout(readout)
         self._dynamic_slots = LiveSlots(self.model.fixed, projections)
         self._static_slots: Slots | None = None
@@ -89,6 +89,11 @@ class DualMemoryNetwork:
     def of_memory(cls, memory: np.ndarray | Tensor, **options: Any) -> DualMemoryNetwork:
         """Return the network of a static memory [C, 1+K, D]: each class's text, then its shots."""
         return cls(memory[:, 0], memory[:, 1:], **options)
+
+    @cached_property
+    def memory(self) -> DynamicMemory:
+        """The memory that `step` fills; made where it is asked for, because it may be large."""
+        return self.empty_memory()
 
     def empty_memory(self) -> DynamicMemory:
         """Return a dynamic memory without any image, as `reset` puts in place."""

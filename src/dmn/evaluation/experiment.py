@@ -253,7 +253,9 @@ def _answers(
     from dmn.engine.together.requests import Request
     from dmn.evaluation.gathered.gathering import Gathering
 
-    requests = [Request.of(e.network.model, part.views[:, : e.views], lengths) for e in experiments]
+    # one array for all that use as many views: what they have in common is told by it
+    views = {count: part.views[:, :count] for count in {e.views for e in experiments}}
+    requests = [Request.of(e.network.model, views[e.views], lengths) for e in experiments]
     kept = np.arange(len(part)) if rows is None else rows
     data, whole = experiments[0].data, experiments[0].whole
     gathering = Gathering(requests, permutations, kept, whole, data.finished, data.place)

@@ -16,6 +16,7 @@ from dmn.engine.compiled.moves import move
 from dmn.errors import FeatureError
 
 LEAST = 1e-3  # shrinkage that keeps the covariance invertible
+ROWS = 4096  # of features that are worked on at once
 DIGITS = 9  # of a coherence: what differs by less is a tie on any processor
 
 
@@ -89,7 +90,9 @@ def whiten(features: np.ndarray) -> np.ndarray:
     The covariance is shrunk towards a multiple of the identity as Ledoit and Wolf (2004) derive.
     """
     x = features.astype(np.float64)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    for start in range(0, len(x), ROWS):
+        part = x[start : start + ROWS]
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
     x -= x.mean(axis=0)
     covariance = x.T @ x / len(x)
     scale = np.trace(covariance) / len(covariance)
