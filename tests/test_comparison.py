@@ -227,6 +227,19 @@ def test_a_word_that_is_no_run_is_refused(
         find_side(word, tmp_path)
 
 
+def test_a_run_that_was_not_made_whole_is_refused_with_the_command(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recorded)
+    part = recorded / "runs/part"
+    write_text(part / "config.yaml", "shots: [2]\n")
+    with pytest.raises(ArtifactError, match="part has no reports/all.*: dmn run --name part$"):
+        find_side("part", tmp_path)
+    with pytest.raises(ArtifactError, match="name a run's own folder$"):
+        find_side(str(tmp_path), tmp_path)
+    shutil.rmtree(part)
+
+
 def test_metrics_are_the_accuracies_of_main(tmp_path: Path) -> None:
     assert metrics(tmp_path) == {}
     write_text(

@@ -40,8 +40,9 @@ PHASES = {
     "train_projection": "projection",
 }
 FLOAT16 = 2
-# of a process that reads and writes, in starts of a measuring job
-SMALL = 0.3
+# of a process that reads and writes, of one that trains, and of one that encodes, in starts of a
+# measuring job
+SMALL, TRAINS, ENCODES = 0.3, 0.6, 1.4
 # what a job asks a cluster for: times its estimate, for nodes are slower and estimates wrong
 ROOM, SPARE_MB = 1.5, 300.0
 TIME, LEAST_MINUTES = 4.0, 15
@@ -155,7 +156,7 @@ class Costs:
             return self._pretraining, 1100.0, 1e6, 0
         if rule == "train_projection":
             s = self.sizes(keys["dataset"], keys["backbone"])
-            found = Work()
+            found = Work(TRAINS)
             for K in s.shots:
                 found += training(s, K, self._epochs(keys["dataset"], K), self._batch)
             return found, memory.training(s), 5 * len(s.shots) * s.C * s.D * FLOAT16, 0
@@ -168,11 +169,11 @@ class Costs:
         if rule == "fetch_encoder":
             return Work(2), 2500.0, 6e8, 0
         if rule == "split" or rule == "import_split":
-            return Work(), 400.0, 1e6, 0
+            return Work(SMALL), 400.0, 1e6, 0
         if rule == "download_file":
             size = self.targets.entries[keys["dataset"]].files[keys["file"]].expected_bytes
-            return Work(seconds=size * memory.HASHED), 300.0, size, 0
-        known = {"page": 1.0, "manifest": 0.5}
+            return Work(SMALL, seconds=size * memory.HASHED), 300.0, size, 0
+        known = {"page": 0.5, "manifest": 0.5}
         return Work(known.get(rule, SMALL)), 400.0, 0.0, 0
 
     @cached_property
@@ -205,9 +206,9 @@ class Costs:
         if not s.images:
             return Work(SMALL * 3), memory.reading(4 * s.N * s.V * s.D), disk, 0
         if config.encoders[backbone].model == EMBEDDED:
-            return Work(views=count if rule != "text_features" else 0), 950.0, disk, 0
+            return Work(ENCODES, views=count if rule != "text_features" else 0), 950.0, disk, 0
         views = count if rule != "text_features" else 0
-        return Work(seconds=memory.PHOTOGRAPH * views), 3000.0, disk, count
+        return Work(ENCODES, seconds=memory.PHOTOGRAPH * views), 3000.0, disk, count
 
     def expected(self) -> dict[str, float]:
         """Return the mean seconds of a job of each rule."""

@@ -31,12 +31,12 @@ class Machine(Strict):
 
 DOCUMENTED = Machine(
     name="two virtual cores with AVX2, 24 GB",
-    start=2.1,
-    float32=1.3,
-    float64=2.7,
-    stream=0.113,
-    rows=0.0115,
-    encoder=0.16,
+    start=2.0,
+    float32=0.9,
+    float64=1.9,
+    stream=0.15,
+    rows=0.0092,
+    encoder=0.1,
 )
 
 

@@ -7,7 +7,7 @@ from dmn.costs.studies import Design
 
 MEGA = 1e6
 # a process with torch and what it imports; one that reads and writes arrays alone
-BASE, READING = 800.0, 150.0
+BASE, READING = 920.0, 150.0
 # buffers of a worker: products, logits and probabilities of a block
 BUFFERS = 400.0
 # bytes of an image in a run: the classes that can win with their probabilities, joined from blocks

@@ -5,18 +5,21 @@ A study that has no line here counts as `main`; its own options say how much of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dmn.costs.sizes import Sizes
 from dmn.costs.work import Work
+from dmn.peers.contract import Sizes as PeerSizes
+from dmn.peers.loading import load_peers
 
 # of the engine (dmn.engine.together.pairs): a slot and a pair of slots in multiply-adds
 SLOT_COST, PAIR_COST = 36, 1
 # of training, in multiply-adds: passes over the attention of a slot, and over an entry of a bias;
 # and what a step costs beside them, in runs
-PASSES, MOVES, STEP_RUNS = 450, 1500, 0.6
+PASSES, MOVES, STEP_RUNS = 150, 1000, 0.6
 KINDS = 6.0  # components alone and fusions that a run has rows of
 
 
@@ -46,6 +49,16 @@ class Design:
     def ends(self) -> int:
         """Return the number of settings without training: zero-shot and training-free."""
         return sum(name != "few_shot" for name in self.sizes.settings)
+
+    def met(self, methods: Sequence[str], courses: float) -> Work:
+        """Return the work of peers of the table that answer all images of so many courses."""
+        s = self.sizes
+        operations = peer_operations(
+            tuple(methods), PeerSizes(s.C, s.D, s.most, s.N, s.V if s.images else 1)
+        )
+        count = courses * s.N
+        # they compute in float64, whatever the memory does
+        return Work(0, peers=count * len(methods), double_products=count * operations)
 
     def streams(
         self,
@@ -83,6 +96,12 @@ class Design:
         )
 
 
+@cache
+def peer_operations(methods: tuple[str, ...], sizes: PeerSizes) -> int:
+    """Return the multiply-adds of an image for all of these peers, as each says itself."""
+    return sum(peer.cost(sizes, peer.options).operations for peer in load_peers(methods))
+
+
 def _main(d: Design) -> Work:
     trained = d.sizes.cells.get("few_shot", 0)
     rows = d.cells * d.used * KINDS * (1 + 2 * getattr(d.options, "checkpoints", 20))
@@ -91,8 +110,9 @@ def _main(d: Design) -> Work:
 
 def _ablation(d: Design) -> Work:
     each = d.streams(d.used, d.cells, d.sizes.cells.get("few_shot", 0)).times(5)
-    peers = 8 * min(d.used, d.options.centred_orders) * d.sizes.N
-    return each + Work(0, rows=d.cells * d.used * KINDS * 7, peers=peers)
+    # one variant for each part of the centred memory, image by image
+    peers = d.met(["dmn_centred"], 8 * min(d.used, d.options.centred_orders)).times(2)
+    return each + peers + Work(0, rows=d.cells * d.used * KINDS * 7)
 
 
 def _calibration(d: Design) -> Work:
@@ -129,8 +149,9 @@ def _order(d: Design) -> Work:
 def _peers(d: Design) -> Work:
     own = d.streams(d.used).times(d.cells)
     cells = sum(n for name, n in d.sizes.cells.items() if name != "few_shot")
-    peers = len(d.options.methods) * cells * d.used * d.sizes.N
-    return own + Work(0, peers=peers, rows=d.cells * d.used * 8 * (KINDS + 4))
+    # half of the usual methods answer all images in one product
+    peers = d.met(d.options.methods, cells * d.used).times(0.5)
+    return own + peers + Work(0, rows=d.cells * d.used * 8 * (KINDS + 4))
 
 
 def _sensitivity(d: Design) -> Work:
@@ -164,8 +185,8 @@ def _streams(d: Design) -> Work:
     courses = d.used * (len(d.options.scenarios) + 1 + 5 * (d.corruptions > 1))
     # they belong to no split: a job of several measures them once
     own = d.streams(1, shots=0).times(4 * courses / d.splits)
-    met = len(d.options.methods) * courses / d.splits
-    return own + Work(0, peers=met * d.sizes.N, runs=met, rows=courses * 40 / d.splits)
+    met = d.met(d.options.methods, courses / d.splits)
+    return own + met + Work(0, rows=courses * 40 / d.splits)
 
 
 def _weights(d: Design) -> Work:

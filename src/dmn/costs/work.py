@@ -9,15 +9,15 @@ from dmn.costs.machine import DOCUMENTED, Machine
 GIGA, TERA = 1e9, 1e12
 # CPU seconds of a unit on the documented machine, and the reference task that it scales with
 PRICES: dict[str, tuple[float, str]] = {
-    "starts": (2.1, "start"),
-    "products": (26 / TERA, "float32"),
-    "double_products": (54 / TERA, "float64"),
-    "probabilities": (50 / GIGA, "stream"),
+    "starts": (3.2, "start"),
+    "products": (27 / TERA, "float32"),
+    "double_products": (55 / TERA, "float64"),
+    "probabilities": (5 / GIGA, "stream"),
     "searched": (8e-6, "stream"),
     "runs": (3e-3, "stream"),
-    "peers": (2e-5, "stream"),
-    "rows": (40e-6, "rows"),
-    "views": (0.31e-3, "encoder"),
+    "peers": (5e-5, "stream"),
+    "rows": (32e-6, "rows"),
+    "views": (0.2e-3, "encoder"),
     "figures": (0.5, "start"),
     "seconds": (1.0, "start"),
 }

@@ -89,10 +89,13 @@ def find_side(word: str, scratch: Path) -> Side:
     """
     top = top_of(Path.cwd())
     here = {DEMO: top, **{name: top / RUNS / name for name in named(top)}}
-    if word in here:
-        return Side(word, here[word])
-    if Path(word).is_dir():
-        return Side(word, Path(word))
+    if word in here or Path(word).is_dir():
+        folder = here.get(word, Path(word))
+        if not (folder / paths.MANIFEST).is_file():
+            more = "" if word == DEMO else f" --name {word}"
+            how = f"make it whole: dmn run{more}" if word in here else "name a run's own folder"
+            raise ArtifactError(f"{word} has no {paths.MANIFEST}, which lists a whole run; {how}")
+        return Side(word, folder)
     revision, _, name = word.partition(":")
     commit = git(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     # a word that begins with a dash would be an option of git's
