@@ -15,7 +15,7 @@ import pandas as pd
 from dmn.evaluation.across import DATA_SETS, pooled
 from dmn.evaluation.intervals import LEAST_LEVELS
 from dmn.report.comparisons import PLACE, with_most_shots
-from dmn.report.words import EFFECT, cell_words, counted, tally, verdict, where, words
+from dmn.report.words import EFFECT, cell_words, counted, tally, verdict, words
 
 COUNTS = ("n_splits", "n_orders", "n_trainings")
 BOUNDS = ("mean", "low", "high", "error")
@@ -75,10 +75,14 @@ def placed(
     """
     if len(table) < 2:
         return []
-    varied = [key for key in PLACE if table[key].nunique() > 1] or PLACE[:1]
-    names = [" with ".join(map(str, own)) for own in table[varied].to_numpy()]
-    rows = table.assign(place=names).to_dict("records")
+    rows = table.assign(place=_varying(table)).to_dict("records")
     return [f"{begin} {tally(rows, 'place', least, phrases)}."]
+
+
+def _varying(table: pd.DataFrame) -> list[str]:
+    """Return each row's place in words, without what all rows have in common."""
+    varied = [key for key in PLACE if table[key].nunique() > 1] or PLACE[:1]
+    return [" with ".join(map(str, own)) for own in table[varied].to_numpy()]
 
 
 def leads(
@@ -100,6 +104,6 @@ def everywhere(table: pd.DataFrame, column: str, begin: str, end: str, least: fl
     """
     if len(table[PLACE].drop_duplicates()) < 2:
         return []
-    named = [f"{row[column]} on {where(row)}" for _, row in table.iterrows()]
+    named = [f"{level} on {own}" for level, own in zip(table[column], _varying(table), strict=True)]
     found = tally(table.assign(**{column: named}).to_dict("records"), column, least)
     return [f"{begin} {len(table)} {words(column)}s of {places_words(table)}, {end} {found}."]
