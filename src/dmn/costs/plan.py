@@ -28,6 +28,7 @@ from dmn.costs.machine import DOCUMENTED
 from dmn.costs.schedule import phases, wall_seconds
 from dmn.costs.sizes import dimension
 from dmn.datasets.registry import COMPRESSED, RemoteFile
+from dmn.durations import duration
 from dmn.errors import ConfigError
 from dmn.pipeline.asked import Asked, add_configuration
 from dmn.pipeline.run import count_jobs, in_words
@@ -157,17 +158,6 @@ def amount(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 1000:.0f} kB" if count else "-"
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people.
-
-    >>> duration(42), duration(240), duration(9000)
-    ('42 s', '4 min', '2.5 h')
-    """
-    if seconds >= 5400:
-        return f"{seconds / 3600:,.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 def show_costs(console: Console, found: dict[str, Any]) -> None:

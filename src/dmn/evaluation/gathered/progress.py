@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dmn.durations import duration
+
 # a line of a log waits for both, so that a job of seconds says nothing and one of days not too much
 EACH_SECONDS, EACH_SHARE = 60.0, 0.01
 
@@ -51,15 +53,6 @@ class Lines:
             left = (now - self.began) * (self.total - self.done) / self.done
             sys.stderr.write(
                 f"{self.what}: {self.done:,} of {self.total:,} "
-                f"({100 * self.done / self.total:.0f} %), {span(left)} left\n"
+                f"({100 * self.done / self.total:.0f} %), {duration(left)} left\n"
             )
             sys.stderr.flush()
-
-
-def span(seconds: float) -> str:
-    """Return a time for people.
-
-    >>> span(42), span(200), span(9000)
-    ('1 min', '3 min', '2.5 h')
-    """
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{max(1, round(seconds / 60))} min"

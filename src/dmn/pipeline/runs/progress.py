@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from dmn.durations import duration
+
 NOTHING = "Nothing to be done"
 LAST_WORDS = 15  # lines of a failed job's log
 # the variable that asks Snakemake to say what the model expects, and the line that it says
@@ -144,20 +146,9 @@ class Progress:
     def left_words(self) -> str:
         """Return the time left before a job's text; nothing while it is not known."""
         left = self.left() if self.done < self.total else None
-        return "" if left is None else f"{duration(left)} left: "
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time as a person rounds it.
-
-    >>> duration(8), duration(100), duration(7500)
-    ('10 s', '2 min', '2.1 h')
-    """
-    if seconds < 55:
-        return f"{max(round(seconds, -1), 10):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        if left is None:
+            return ""
+        return f"{duration(left if left > 95 else max(round(left, -1), 10))} left: "
 
 
 def follow(lines: Iterable[str], progress: Progress) -> Iterator[str]:
