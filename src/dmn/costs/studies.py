@@ -132,8 +132,9 @@ def _failures(d: Design) -> Work:
 def _length(d: Design) -> Work:
     lengths = len(d.options.lengths) + 1
     found = d.streams(d.used, lengths=lengths, searched=False).times(d.ends)
-    # three entry rules whose memories do not nest
-    for_rules = d.streams(d.used * 3 * (lengths - 1), shots=0, searched=False)
+    # first in first out nests as the lowest entropies do, two other entry rules do not
+    for_rules = d.streams(d.used * 2 * (lengths - 1), shots=0, searched=False)
+    for_rules += d.streams(d.used, lengths=lengths - 1, shots=0, searched=False)
     runs = d.used * (lengths * d.ends + 3 * (lengths - 1))
     return found + for_rules + Work(0, rows=runs * 4 * len(d.options.stream_shares))
 

@@ -47,9 +47,9 @@ class Slots(NamedTuple):
 class Order(NamedTuple):
     """When the images of a class are seen, in each order.
 
-    members [orders, R]: of each class its images by entropy, counted from the class's first slot,
-    after as many of no meaning as there are fixed slots; first, last [orders, R]: steps that see
-    a slot; steps [orders, B]: of the queries.
+    members [orders, R]: of each class its images, those that stay in a shorter memory first,
+    counted from the class's first slot, after as many of no meaning as there are fixed slots;
+    first, last [orders, R]: steps that see a slot; steps [orders, B]: of the queries.
     """
 
     members: np.ndarray

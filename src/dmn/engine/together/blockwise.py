@@ -111,7 +111,7 @@ def _answer_in_turn(
 def _groups(request: Request) -> list[list[int]]:
     """Return the numbers of the lengths that one reader serves, ascending in length.
 
-    Only the lowest entropies nest: under other rules each length is a memory of its own.
+    Here only the lowest entropies nest; under other rules each length is a memory of its own.
     """
     limits = [float("inf") if length is None else length for length in request.lengths]
     ascending = [int(n) for n in np.argsort(limits, kind="stable")]

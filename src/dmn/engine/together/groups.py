@@ -18,6 +18,8 @@ from dmn.method.products import fitting_rows
 from dmn.method.projections import Projections
 
 READ = ("query", "key", "value", "output")
+# rules under which a short memory is the first part of a long one: the surest, or the latest
+NESTED = ("entropy", "fifo")
 
 
 class Asker(NamedTuple):
@@ -123,7 +125,7 @@ class Group:
         static = [None if m is None else self._set(m, factors) for m in memories]
         self.askers = [Asker(*m, d, s) for m, d, s in zip(members, dynamic, static, strict=True)]
         self.bias_rows = self._biases(self.model.projections, factors)
-        self.nests = self.model.entry_rule == "entropy"
+        self.nests = self.model.entry_rule in NESTED
         limits = [np.inf if length is None else length for length in self.request.lengths]
         self.lengths = np.asarray(limits if self.nests else [np.inf], self.kind)
         self._rows()
@@ -197,6 +199,8 @@ class Group:
             rank = steps[o, self.image]
             # of equal entropies the one that comes earlier in this order goes first
             turn = np.lexsort((rank, self.answered.entropy[self.image], self.label))
+            if self.model.entry_rule == "fifo":
+                turn = np.lexsort((-rank, self.label))
             for n in range(turns):
                 at, forever = o * turns + n, np.full_like(rank, np.inf)
                 enters, leaves = (rank, forever) if self.nests else self._stay(order, n)

@@ -16,7 +16,7 @@ from torch import Tensor
 from dmn.engine.compiled.orders import read_orders
 from dmn.engine.recorded import blocks
 from dmn.engine.schedule import write_schedule
-from dmn.engine.together.groups import READ, Factors, Group, grouped
+from dmn.engine.together.groups import NESTED, READ, Factors, Group, grouped
 from dmn.engine.together.requests import Answered, Block, Request, Sink
 from dmn.method.model import Model
 from dmn.method.products import COLUMNS, LEAST_COLUMNS, fitting_columns, padded, softmax_of_columns
@@ -71,7 +71,7 @@ def worthwhile(
 
 def _turns(request: Request) -> int:
     """Return how many memories of an order have to be read apart."""
-    return 1 if request.model.entry_rule == "entropy" else len(request.lengths)
+    return 1 if request.model.entry_rule in NESTED else len(request.lengths)
 
 
 def _alive(request: Request, answered: Answered, order: np.ndarray) -> list[float]:
