@@ -75,16 +75,20 @@ def measure(
     data: StudyData, config: Config, options: Options, order_seeds: Sequence[int]
 ) -> Measurement:
     """Run each arrangement over the orders, then streams whose domain changes half-way."""
-    from dmn.evaluation.experiment import Experiment
+    from dmn.evaluation.experiment import Experiment, run_all
 
     rows: list[dict[str, Any]] = []
-    for cell in _cells(data, config):
-        experiment = Experiment(data, config, cell)
-        used = order_seeds[: options.max_orders]
-        arranged = [arrangements(data.test.labels, seed, options) for seed in used]
-        for name in arranged[0]:
-            for run in experiment.runs(used, permutations=[found[name] for found in arranged]):
-                rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
+    used = order_seeds[: options.max_orders]
+    arranged = {seed: arrangements(data.test.labels, seed, options) for seed in used}
+    streams = [(name, seed) for name in arranged[used[0]] for seed in used]
+    orders = [arranged[seed][name] for name, seed in streams]
+    experiments = [Experiment(data, config, cell) for cell in _cells(data, config)]
+    # all at once, because they share the products of images with images
+    answered = run_all(experiments, [seed for _, seed in streams], permutations=orders)
+    for experiment, [runs] in zip(experiments, answered, strict=True):
+        for (name, _), run in zip(streams, runs, strict=True):
+            rows += run.accuracy_rows(stream=name, part="whole", corruption="none")
+        runs.clear()
         for kind, severity in sorted(data.shifts):
             if severity == options.severity:
                 for seed in used:
