@@ -21,6 +21,7 @@ from dmn.evaluation.experiment import (
     take,
     validation_part,
 )
+from dmn.evaluation.metrics import Outcomes
 from dmn.method import fusion
 from synthetic import study_data, unit
 
@@ -235,10 +236,17 @@ def test_fused_scores_are_the_weighted_sum(data):
 
 
 @pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
-def test_answers_and_weights_are_those_of_all_classes(data, cell):
+def test_answers_and_weights_are_those_of_all_classes(data, cell, monkeypatch):
     run = Experiment(data, CONFIG, cell, whole=True).run(2)
     for kind in run.kinds():
         np.testing.assert_array_equal(run.answers(*kind), run.scores(*kind).argmax(axis=1))
+        monkeypatch.setattr("dmn.evaluation.run.ROWS", 7)
+        for found, expected in zip(
+            vars(run.outcomes(*kind)).values(),
+            vars(Outcomes.of(run.scores(*kind), run.labels)).values(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, expected)
     kept = Experiment(data, CONFIG, cell).run(2)
     assert (kept.weights, kept.predictions) == (run.weights, None)
     with pytest.raises(FeatureError, match="kept no scores of all classes; ask it for `whole`"):

@@ -8,7 +8,8 @@ so the calibration measures normalise each row to sum 1 first. Sums of floats ar
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -32,18 +33,43 @@ class Reliability:
     confidence: np.ndarray
 
 
-def predict(scores: np.ndarray) -> np.ndarray:
-    """Return the class of the first largest score of each row, [N]."""
-    return np.asarray(scores).argmax(axis=1)
+@dataclass(frozen=True)
+class Outcomes:
+    """What the measures need of N answers, each array [N].
+
+    right: the answer is the label; confidence: the largest probability; likelihood: that of the
+    label; distance: the squared distance, summed over classes, from the probabilities to the
+    one-hot label.
+    """
+
+    right: np.ndarray
+    confidence: np.ndarray
+    likelihood: np.ndarray
+    distance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    @classmethod
+    def of(cls, scores: np.ndarray, labels: np.ndarray) -> Outcomes:
+        """Return the outcomes of scores [N, C], normalised by row, for labels [N]."""
+        scores, labels = _checked(scores, labels)
+        answers = scores.argmax(axis=1)
+        p = _normalised(scores)
+        own = np.arange(len(labels)), labels
+        confidence, likelihood = p.max(axis=1), p[own]
+        p[own] -= 1
+        distance = (p**2).sum(axis=1, dtype=np.float64)
+        return cls(answers == labels, confidence, likelihood, distance)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Return the outcomes of several groups of answers, in their order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of rows whose answer is the label."""
-    scores, labels = _checked(scores, labels)
-    return int(np.count_nonzero(predict(scores) == labels)) / len(labels)
-
-
-def normalised(scores: np.ndarray) -> np.ndarray:
+def _normalised(scores: np.ndarray) -> np.ndarray:
     """Return scores [N, C] divided by their row sums."""
     total = scores.sum(axis=1, keepdims=True)
     if not (np.isfinite(total).all() and (total > 0).all() and (scores >= 0).all()):
@@ -54,51 +80,49 @@ def normalised(scores: np.ndarray) -> np.ndarray:
     return np.asarray(scores / total)
 
 
-def reliability(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """Return equal-width bins (a, b] of the largest normalised probability."""
-    confidence, correct = _confidence(scores, labels)
-    return _binned(np.linspace(0, 1, bins + 1), _bin(confidence, bins), confidence, correct)
+def accuracy(outcomes: Outcomes) -> float:
+    """Return the share of answers that are the label."""
+    return int(np.count_nonzero(outcomes.right)) / len(outcomes)
 
 
-def ece(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def reliability(outcomes: Outcomes, bins: int = BINS) -> Reliability:
+    """Return equal-width bins (a, b] of the confidence."""
+    place = _bin(outcomes.confidence, bins)
+    return _binned(np.linspace(0, 1, bins + 1), place, outcomes.confidence, outcomes.right)
+
+
+def ece(outcomes: Outcomes, bins: int = BINS) -> float:
     """Return the expected calibration error over `bins` equal-width bins."""
-    diagram = reliability(scores, labels, bins)
+    diagram = reliability(outcomes, bins)
     filled = diagram.count > 0
     gap = np.abs(diagram.accuracy - diagram.confidence)[filled] * diagram.count[filled]
-    return math.fsum(gap) / len(labels)
+    return math.fsum(gap) / len(outcomes)
 
 
-def gaps(scores: np.ndarray, labels: np.ndarray, bins: int = BINS) -> np.ndarray:
+def gaps(outcomes: Outcomes, bins: int = BINS) -> np.ndarray:
     """Return what each sample adds to `ece`, [N]: right less confidence, signed as in its bin.
 
     Its mean is the expected calibration error.
     """
-    confidence, correct = _confidence(scores, labels)
-    diagram = reliability(scores, labels, bins)
+    diagram = reliability(outcomes, bins)
     signs = np.sign(diagram.accuracy - diagram.confidence)
-    return np.asarray((correct - confidence) * signs[_bin(confidence, bins)])
+    own = signs[_bin(outcomes.confidence, bins)]
+    return np.asarray((outcomes.right - outcomes.confidence) * own)
 
 
-def nll(scores: np.ndarray, labels: np.ndarray, floor: float = FLOOR) -> float:
+def nll(outcomes: Outcomes, floor: float = FLOOR) -> float:
     """Return the mean of -log p of the label, in nats; p is normalised and at least `floor`."""
-    return math.fsum(nlls(scores, labels, floor)) / len(labels)
+    return math.fsum(nlls(outcomes, floor)) / len(outcomes)
 
 
-def nlls(scores: np.ndarray, labels: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+def nlls(outcomes: Outcomes, floor: float = FLOOR) -> np.ndarray:
     """Return what each sample adds to `nll`, [N]."""
-    scores, labels = _checked(scores, labels)
-    own = normalised(scores)[np.arange(len(labels)), labels]
-    return -np.log(np.maximum(own, floor))
+    return -np.log(np.maximum(outcomes.likelihood, floor))
 
 
-def brier(scores: np.ndarray, labels: np.ndarray) -> float:
+def brier(outcomes: Outcomes) -> float:
     """Return the mean squared distance, summed over classes, from p to the one-hot label."""
-    return math.fsum(_distances(scores, labels).ravel()) / len(labels)
-
-
-def briers(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return what each sample adds to `brier`, [N]."""
-    return np.asarray(_distances(scores, labels).sum(axis=1))
+    return math.fsum(outcomes.distance) / len(outcomes)
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -120,21 +144,8 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return scores, labels
 
 
-def _distances(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return squared distances [N, C] to the one-hot labels."""
-    scores, labels = _checked(scores, labels)
-    distance = normalised(scores)
-    distance[np.arange(len(labels)), labels] -= 1
-    return np.asarray(distance**2)
-
-
 def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
-def _confidence(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = _checked(scores, labels)
-    return normalised(scores).max(axis=1), predict(scores) == labels
 
 
 def _binned(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,11 +14,13 @@ from dmn.engine.search import Fronts
 from dmn.errors import FeatureError
 from dmn.evaluation.answers import Chosen, counted, mask
 from dmn.evaluation.contract import Cell
+from dmn.evaluation.metrics import Outcomes
 from dmn.evaluation.weights.coherence import Coherence
 from dmn.method import fusion
 from dmn.method.fusion import Predictions, Weights
 
 Kind = tuple[str, str]
+ROWS = 1024  # of the images whose probabilities are looked at together
 ALONE: dict[str, Weights] = {
     "text": (1.0, 0.0, 0.0),
     "dynamic": (0.0, 1.0, 0.0),
@@ -66,6 +68,16 @@ class Run:
         if component == "fused":
             return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
         return getattr(p, component)
+
+    def outcomes(self, component: str, weights: str = "none") -> Outcomes:
+        """Return what calibration measures need of `scores`, block by block of the images."""
+        p = self.predictions
+        parts = []
+        for first in range(0, len(self.labels), ROWS):
+            rows = slice(first, first + ROWS)
+            own = self if p is None else replace(self, predictions=p.taken(rows))
+            parts.append(Outcomes.of(own.scores(component, weights), self.labels[rows]))
+        return Outcomes.joined(parts)
 
     def answers(self, component: str, weights: str = "none") -> np.ndarray:
         """Return the predicted classes [N]."""

@@ -30,7 +30,7 @@ from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where, words
 
 if TYPE_CHECKING:
-    from dmn.evaluation.run import Kind, Run
+    from dmn.evaluation.run import Kind
 
 TITLE = "Calibration"
 QUESTION = "How far can the probabilities of each component be trusted?"
@@ -65,8 +65,9 @@ def measure(
         for runs in experiment.groups(order_seeds[: options.max_orders]):
             for run in runs:
                 for kind in run.kinds():
-                    own += [(kind, row) for row in _rows(run, kind, options.bins)]
-                    for metric, values in _added(run, kind, options.bins).items():
+                    outcomes = run.outcomes(*kind)
+                    own += [(kind, row) for row in _rows(run.keys(kind), outcomes, options.bins)]
+                    for metric, values in _added(outcomes, options.bins).items():
                         added.setdefault((kind, metric), []).append(values)
         # what each image adds to a measure, [N], in the mean of the runs
         spread = {key: np.mean(values, axis=0) for key, values in added.items()}
@@ -74,29 +75,26 @@ def measure(
     return pack(rows, len(data.test))
 
 
-def _added(run: Run, kind: Kind, bins: int) -> dict[str, np.ndarray]:
+def _added(outcomes: metrics.Outcomes, bins: int) -> dict[str, np.ndarray]:
     """Return what each image adds to a measure, [N]."""
-    scores, labels = run.scores(*kind), run.labels
     return {
-        "ece": metrics.gaps(scores, labels, bins),
-        "nll": metrics.nlls(scores, labels),
-        "brier": metrics.briers(scores, labels),
+        "ece": metrics.gaps(outcomes, bins),
+        "nll": metrics.nlls(outcomes),
+        "brier": outcomes.distance,
     }
 
 
-def _rows(run: Run, kind: Kind, bins: int) -> list[dict[str, Any]]:
-    scores, labels = run.scores(*kind), run.labels
-    diagram = metrics.reliability(scores, labels, bins)
+def _rows(keys: dict[str, Any], outcomes: metrics.Outcomes, bins: int) -> list[dict[str, Any]]:
+    diagram = metrics.reliability(outcomes, bins)
     measured = {
-        "ece": metrics.ece(scores, labels, bins),
-        "nll": metrics.nll(scores, labels),
-        "brier": metrics.brier(scores, labels),
-        "confidence": float(metrics.normalised(scores).max(axis=1).mean()),
-        "accuracy": 100 * metrics.accuracy(scores, labels),
+        "ece": metrics.ece(outcomes, bins),
+        "nll": metrics.nll(outcomes),
+        "brier": metrics.brier(outcomes),
+        "confidence": float(outcomes.confidence.mean()),
+        "accuracy": 100 * metrics.accuracy(outcomes),
     }
-    keys = run.keys(kind)
     rows = [
-        keys | {"metric": name, "value": value, "n": len(labels), "bin": -1}
+        keys | {"metric": name, "value": value, "n": len(outcomes), "bin": -1}
         for name, value in measured.items()
     ]
     for b in np.flatnonzero(diagram.count):
