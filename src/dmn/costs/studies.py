@@ -141,7 +141,7 @@ def _length(d: Design) -> Work:
 
 def _order(d: Design) -> Work:
     arranged = 2 + len(d.options.concentrations) + len(d.options.bursts)
-    found = d.streams(d.used).times(d.ends * arranged)
+    found = d.streams(d.used * arranged, d.ends)
     shifted = d.streams(1).times(d.ends * 2.5 * d.used * d.corruptions)
     runs = d.used * d.ends * (arranged + 3 * d.corruptions)
     return found + shifted + Work(0, rows=runs * KINDS)
