@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dmn.costs.sizes import Sizes
-from dmn.costs.studies import Design
+from dmn.costs.studies import Design, arranged
 
 MEGA = 1e6
 # a process with torch and what it imports; one that reads and writes arrays alone
 BASE, READING = 920.0, 150.0
 # buffers of a worker: products, logits and probabilities of a block
 BUFFERS = 400.0
-# bytes of an image in a run: the classes that can win with their probabilities, joined from blocks
-FRONT = 300.0
+# bytes of an image in a run: the classes that can win with their probabilities, joined from blocks;
+# with a static memory more of them can
+FRONT, WITH_SHOTS = 60.0, 240.0
 # bytes of probabilities of all classes that are kept at once
 WHOLE = 1 << 30
 # rows that a report reads count so often, for each is resampled
@@ -28,9 +29,14 @@ def evaluation(study: str, design: Design) -> float:
     numbers = s.number_bytes
     features = s.N * s.V * s.D * 2 + s.N * s.D * (3 * numbers + 2 * 8)
     memories = s.C * sum(1 + K for K in s.shots) * s.D * (2 + numbers)
-    kept = design.cells if study in ("main", "weights", "ablation") else 2
-    lengths = len(design.options.lengths) + 1 if study == "length" else 1
-    fronts = kept * used * lengths * s.N * FRONT
+    cells = design.cells if study in ("main", "weights", "ablation") else design.ends
+    alone = "zero_shot" in s.settings
+    runs = used * (arranged(design) if study == "order" else 1)
+    front = alone * FRONT + max(cells - alone, 0) * WITH_SHOTS
+    if study == "length":
+        # one cell after the other
+        runs, front = used * (len(design.options.lengths) + 1), WITH_SHOTS if s.shots else FRONT
+    fronts = runs * s.N * front
     whole = min(2 * WHOLE, used * s.N * s.C * numbers * 3) if study == "calibration" else 0
     return (
         BASE + BUFFERS * min(1.0, s.N * s.C / 1e6) + (features + memories + fronts + whole) / MEGA

@@ -20,6 +20,8 @@ SLOT_COST, PAIR_COST = 36, 1
 # of training, in multiply-adds: passes over the attention of a slot, and over an entry of a bias;
 # and what a step costs beside them, in runs
 PASSES, MOVES, STEP_RUNS = 150, 1000, 0.6
+# probabilities of a call that a job keeps until it ends (dmn.evaluation.gathered.finished)
+KEPT = 10**7
 KINDS = 6.0  # components alone and fusions that a run has rows of
 
 
@@ -131,19 +133,26 @@ def _failures(d: Design) -> Work:
 
 def _length(d: Design) -> Work:
     lengths = len(d.options.lengths) + 1
-    found = d.streams(d.used, lengths=lengths, searched=False).times(d.ends)
+    # what belongs to no split is answered once a job, where it is worth keeping
+    numbers = d.sizes.N * d.sizes.C * d.used * lengths
+    once = 1 / d.splits if numbers >= KEPT else 1.0
+    found = d.streams(d.used, lengths=lengths, searched=False).times(d.ends - 1 + once)
     # first in first out nests as the lowest entropies do, two other entry rules do not
     for_rules = d.streams(d.used * 2 * (lengths - 1), shots=0, searched=False)
     for_rules += d.streams(d.used, lengths=lengths - 1, shots=0, searched=False)
     runs = d.used * (lengths * d.ends + 3 * (lengths - 1))
-    return found + for_rules + Work(0, rows=runs * 4 * len(d.options.stream_shares))
+    return found + for_rules.times(once) + Work(0, rows=runs * 4 * len(d.options.stream_shares))
+
+
+def arranged(d: Design) -> int:
+    """Return in how many arrangements the study `order` runs a stream."""
+    return 2 + len(d.options.concentrations) + len(d.options.bursts)
 
 
 def _order(d: Design) -> Work:
-    arranged = 2 + len(d.options.concentrations) + len(d.options.bursts)
-    found = d.streams(d.used * arranged, d.ends)
+    found = d.streams(d.used * arranged(d), d.ends)
     shifted = d.streams(1).times(d.ends * 2.5 * d.used * d.corruptions)
-    runs = d.used * d.ends * (arranged + 3 * d.corruptions)
+    runs = d.used * d.ends * (arranged(d) + 3 * d.corruptions)
     return found + shifted + Work(0, rows=runs * KINDS)
 
 
