@@ -63,12 +63,15 @@ def measure(
         own: list[tuple[Kind, dict[str, Any]]] = []
         added: dict[tuple[Kind, str], list[np.ndarray]] = {}
         for runs in experiment.groups(order_seeds[: options.max_orders]):
-            for run in runs:
+            while runs:
+                # its probabilities go before the next group's come
+                run = runs.pop(0)
                 for kind in run.kinds():
                     outcomes = run.outcomes(*kind)
                     own += [(kind, row) for row in _rows(run.keys(kind), outcomes, options.bins)]
                     for metric, values in _added(outcomes, options.bins).items():
                         added.setdefault((kind, metric), []).append(values)
+                del run
         # what each image adds to a measure, [N], in the mean of the runs
         spread = {key: np.mean(values, axis=0) for key, values in added.items()}
         rows += [row | {SPREAD: spread.get((kind, row["metric"]))} for kind, row in own]
