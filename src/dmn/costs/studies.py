@@ -120,8 +120,8 @@ def _ablation(d: Design) -> Work:
 def _calibration(d: Design) -> Work:
     settings = len(d.sizes.settings)
     whole = d.streams(d.used, settings, "few_shot" in d.sizes.settings)
-    # every class of every image is read again for each measure
-    again = Work(0, probabilities=8 * KINDS * settings * d.used * d.sizes.N * d.sizes.C)
+    # every class of every image is read again for each kind of answer
+    again = Work(0, probabilities=KINDS * settings * d.used * d.sizes.N * d.sizes.C)
     return whole + again + Work(0, rows=settings * d.used * KINDS * (5 + 2 * d.options.bins))
 
 
@@ -202,7 +202,7 @@ def _streams(d: Design) -> Work:
 def _weights(d: Design) -> Work:
     each = d.streams(d.used, d.cells, d.sizes.cells.get("few_shot", 0))
     carried = d.cells * (d.cells - 1) * d.used
-    return each.times(2) + Work(0, rows=carried + d.cells * d.used * KINDS * 4)
+    return each + Work(0, rows=carried + d.cells * d.used * KINDS * 4)
 
 
 WORK: Mapping[str, Callable[[Design], Work]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,18 +63,22 @@ def measure(
 
     The samples have the counts [orders, G, G] of a cell, [orders, G, 1] without a static memory.
     """
-    from dmn.evaluation.experiment import Experiment, cell_name, study_cells
+    from dmn.engine.search import grid_correct
+    from dmn.evaluation.experiment import Experiment, cell_name, run_all, study_cells
 
     grid = config.fusion.grid
     rows: list[dict[str, Any]] = []
     samples: dict[str, np.ndarray] = {"grid": np.asarray(grid, dtype=np.float32)}
     found: dict[Cell, tuple[list[Run], np.ndarray]] = {}
-    for cell in study_cells(data, config):
-        runs = Experiment(data, config, cell).runs(order_seeds[: options.max_orders])
-        counts = np.stack([_right(run, grid).sum(axis=-1) for run in runs])
-        found[cell] = runs, counts
-        samples[f"counts/{cell_name(cell)}"] = counts.astype(np.int32)
-        for run, count in zip(runs, counts, strict=True):
+    experiments = [Experiment(data, config, cell) for cell in study_cells(data, config)]
+    answered = run_all(experiments, order_seeds[: options.max_orders])
+    for experiment, [runs] in zip(experiments, answered, strict=True):
+        counts = np.stack([grid_correct(run.fronts, run.labels, grid) for run in runs])
+        # what compared the answers is as large as the features
+        found[experiment.cell] = [replace(run, coherence=None) for run in runs], counts
+        runs.clear()
+        samples[f"counts/{cell_name(experiment.cell)}"] = counts.astype(np.int32)
+        for run, count in zip(found[experiment.cell][0], counts, strict=True):
             rows += run.accuracy_rows(source=OWN) + run.weight_rows(source=OWN)
             rows += _optimum_rows(run, count, grid)
     for cell, (runs, _) in found.items():
@@ -82,13 +87,6 @@ def measure(
                 best = np.unravel_index(int(counts.sum(axis=0).argmax()), counts.shape[1:])
                 rows += _carried_rows(runs, grid, best, cell_name(other))
     return pack(rows, len(data.test), samples)
-
-
-def _right(run: Run, grid: Sequence[float]) -> np.ndarray:
-    """Return which answers of each pair of weights are right, booleans [G, G, N]."""
-    from dmn.evaluation.weights.selection import grid_answers
-
-    return grid_answers(run.fronts, grid) == run.labels
 
 
 def _optimum_rows(run: Run, count: np.ndarray, grid: Sequence[float]) -> list[dict[str, Any]]:
