@@ -430,7 +430,7 @@ AUDIT_CASES: dict[str, tuple[Prepare, list[str], str]] = {
     "a comparison with nothing": (
         nothing,
         ["compare", "data", "."],
-        "cannot read the run's config",
+        "data has no reports/all, which lists a whole run",
     ),
     "crate over something": (nothing, ["audit", "crate", "data"], "data exists; choose a new"),
 }

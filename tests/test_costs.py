@@ -15,10 +15,11 @@ from dmn.costs.jobs import Costs, Job
 from dmn.costs.machine import DOCUMENTED, read_machine
 from dmn.costs.schedule import BEGINNING, EACH, phases, wall_seconds
 from dmn.costs.sizes import Sizes
-from dmn.costs.studies import KEPT, PAIR_COST, SLOT_COST, WORK, Design, evaluation, training
+from dmn.costs.studies import KEPT, PAIR_COST, SLOT_COST, WHOLE, WORK, Design, evaluation, training
 from dmn.costs.work import PRICES, Work
 from dmn.engine.together import pairs
 from dmn.errors import ConfigError
+from dmn.evaluation import experiment
 from dmn.evaluation.gathered import finished
 from dmn.pipeline.asked import Asked
 from dmn.pipeline.configuration import load_run
@@ -85,7 +86,7 @@ def test_no_measured_job_would_be_killed(row, tmp_path: Path) -> None:
 
 def test_the_engines_balance_is_the_models() -> None:
     assert (SLOT_COST, PAIR_COST) == (pairs.SLOT_COST, pairs.PAIR_COST)
-    assert KEPT == finished.LEAST
+    assert (KEPT, WHOLE) == (finished.LEAST, experiment.WHOLE)
 
 
 def sizes(**changes: object) -> Sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmn.costs.sizes import Sizes
-from dmn.costs.studies import Design, arranged
+from dmn.costs.studies import WHOLE, Design, arranged
 
 MEGA = 1e6
 # a process with torch and what it imports; one that reads and writes arrays alone
@@ -13,8 +13,6 @@ BUFFERS = 400.0
 # bytes of an image in a run: the classes that can win with their probabilities, joined from blocks;
 # with a static memory more of them can
 FRONT, WITH_SHOTS = 60.0, 240.0
-# bytes of probabilities of all classes that are kept at once
-WHOLE = 1 << 30
 # rows that a report reads count so often, for each is resampled
 REPORT_ROWS = 1.0
 # CPU seconds of a view of a photograph, drawn and decoded
@@ -37,7 +35,7 @@ def evaluation(study: str, design: Design) -> float:
         # one cell after the other
         runs, front = used * (len(design.options.lengths) + 1), WITH_SHOTS if s.shots else FRONT
     fronts = runs * s.N * front
-    whole = min(2 * WHOLE, used * s.N * s.C * numbers * 3) if study == "calibration" else 0
+    whole = min(1.5 * WHOLE, used * s.N * s.C * numbers * 3) if study == "calibration" else 0
     return (
         BASE + BUFFERS * min(1.0, s.N * s.C / 1e6) + (features + memories + fronts + whole) / MEGA
     )

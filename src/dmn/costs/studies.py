@@ -22,6 +22,8 @@ SLOT_COST, PAIR_COST = 36, 1
 PASSES, MOVES, STEP_RUNS = 150, 1000, 0.6
 # probabilities of a call that a job keeps until it ends (dmn.evaluation.gathered.finished)
 KEPT = 10**7
+# bytes of probabilities of all classes that are kept at once (dmn.evaluation.experiment)
+WHOLE = 1 << 30
 KINDS = 6.0  # components alone and fusions that a run has rows of
 
 
@@ -118,10 +120,14 @@ def _ablation(d: Design) -> Work:
 
 
 def _calibration(d: Design) -> Work:
-    settings = len(d.sizes.settings)
-    whole = d.streams(d.used, settings, "few_shot" in d.sizes.settings)
+    s, settings = d.sizes, len(d.sizes.settings)
+    # as many orders at once as probabilities of all classes may be kept
+    groups = -(-d.used // max(1, int(WHOLE // (s.N * s.C * s.number_bytes))))
+    trained = "few_shot" in s.settings
+    whole = d.streams(d.used / groups).times(groups * (settings - trained))
+    whole += d.streams(d.used / groups, trained=1).times(groups * trained)
     # every class of every image is read again for each kind of answer
-    again = Work(0, probabilities=KINDS * settings * d.used * d.sizes.N * d.sizes.C)
+    again = Work(0, probabilities=KINDS * settings * d.used * s.N * s.C)
     return whole + again + Work(0, rows=settings * d.used * KINDS * (5 + 2 * d.options.bins))
 
 
