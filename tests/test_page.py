@@ -432,7 +432,8 @@ def test_samples_are_found_by_name_and_gone_through_by_key(tab) -> None:
     choose(tab, "dataset", "")
     tab.run(f"{shown}[0].firstElementChild.focus()")
     tab.press("Enter", 13, "\r")
-    tab.wait(f"location.hash === '{FIRST}'")
+    # the address is there before the page has heard of it
+    tab.wait(f"location.hash === '{FIRST}' && document.activeElement.ariaCurrent === 'true'")
     tab.press("ArrowDown", 40)
     tab.wait("location.hash === '#sample-digits-glyph-test-2-png'")
     tab.wait(f"{STORY}.querySelector('h4').textContent === 'test/2.png: 3'")
