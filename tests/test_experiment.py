@@ -237,10 +237,10 @@ def test_fused_scores_are_the_weighted_sum(data):
 
 @pytest.mark.parametrize("cell", [Cell("zero_shot"), FREE])
 def test_answers_and_weights_are_those_of_all_classes(data, cell, monkeypatch):
+    monkeypatch.setattr("dmn.evaluation.run.ROWS", 7)
     run = Experiment(data, CONFIG, cell, whole=True).run(2)
     for kind in run.kinds():
         np.testing.assert_array_equal(run.answers(*kind), run.scores(*kind).argmax(axis=1))
-        monkeypatch.setattr("dmn.evaluation.run.ROWS", 7)
         for found, expected in zip(
             vars(run.outcomes(*kind)).values(),
             vars(Outcomes.of(run.scores(*kind), run.labels)).values(),

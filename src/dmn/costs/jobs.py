@@ -205,9 +205,9 @@ class Costs:
         disk = count * s.D * FLOAT16
         if not s.images:
             return Work(SMALL * 3), memory.reading(4 * s.N * s.V * s.D), disk, 0
-        if config.encoders[backbone].model == EMBEDDED:
-            return Work(ENCODES, views=count if rule != "text_features" else 0), 950.0, disk, 0
         views = count if rule != "text_features" else 0
+        if config.encoders[backbone].model == EMBEDDED:
+            return Work(ENCODES, views=views), 950.0, disk, 0
         return Work(ENCODES, seconds=memory.PHOTOGRAPH * views), 3000.0, disk, count
 
     def expected(self) -> dict[str, float]:

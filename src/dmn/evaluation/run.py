@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from dmn.engine.recorded import blocks
 from dmn.engine.schedule import Schedule, write_schedule
 from dmn.engine.search import Fronts
 from dmn.errors import FeatureError
@@ -60,24 +61,30 @@ class Run:
         for weights in self.weights:
             yield "fused", weights
 
-    def scores(self, component: str, weights: str = "none") -> np.ndarray:
-        """Return the scores [N, C] of a component, or of the fusion with a kind of weights."""
+    def scores(
+        self, component: str, weights: str = "none", rows: slice = slice(None)
+    ) -> np.ndarray:
+        """Return the scores [N, C] of a component, or of the fusion with a kind of weights.
+
+        rows: of the images, all by default.
+        """
         p = self.predictions
         if p is None:
             raise FeatureError("the experiment kept no scores of all classes; ask it for `whole`")
+        p = p.taken(rows)
         if component == "fused":
             return fusion.fuse(p.text, p.dynamic, p.static, self.weights[weights])
         return getattr(p, component)
 
     def outcomes(self, component: str, weights: str = "none") -> Outcomes:
         """Return what calibration measures need of `scores`, block by block of the images."""
-        p = self.predictions
-        parts = []
-        for first in range(0, len(self.labels), ROWS):
-            rows = slice(first, first + ROWS)
-            own = self if p is None else replace(self, predictions=p.taken(rows))
-            parts.append(Outcomes.of(own.scores(component, weights), self.labels[rows]))
-        return Outcomes.joined(parts)
+        found = (slice(*span) for span in blocks(len(self.labels), ROWS))
+        return Outcomes.joined(
+            [
+                Outcomes.of(self.scores(component, weights, rows), self.labels[rows])
+                for rows in found
+            ]
+        )
 
     def answers(self, component: str, weights: str = "none") -> np.ndarray:
         """Return the predicted classes [N]."""

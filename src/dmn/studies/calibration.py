@@ -30,7 +30,7 @@ from dmn.report.tables import describe
 from dmn.report.words import INFLUENCE, cell_words, leading, said, verdict, where, words
 
 if TYPE_CHECKING:
-    from dmn.evaluation.run import Kind
+    from dmn.evaluation.run import Kind, Run
 
 TITLE = "Calibration"
 QUESTION = "How far can the probabilities of each component be trusted?"
@@ -65,17 +65,25 @@ def measure(
         for runs in experiment.groups(order_seeds[: options.max_orders]):
             while runs:
                 # its probabilities go before the next group's come
-                run = runs.pop(0)
-                for kind in run.kinds():
-                    outcomes = run.outcomes(*kind)
-                    own += [(kind, row) for row in _rows(run.keys(kind), outcomes, options.bins)]
-                    for metric, values in _added(outcomes, options.bins).items():
-                        added.setdefault((kind, metric), []).append(values)
-                del run
+                _measure(runs.pop(0), options.bins, own, added)
         # what each image adds to a measure, [N], in the mean of the runs
         spread = {key: np.mean(values, axis=0) for key, values in added.items()}
         rows += [row | {SPREAD: spread.get((kind, row["metric"]))} for kind, row in own]
     return pack(rows, len(data.test))
+
+
+def _measure(
+    run: Run,
+    bins: int,
+    own: list[tuple[Kind, dict[str, Any]]],
+    added: dict[tuple[Kind, str], list[np.ndarray]],
+) -> None:
+    """Add a run's rows to `own`, and what each image adds to a measure to `added`."""
+    for kind in run.kinds():
+        outcomes = run.outcomes(*kind)
+        own += [(kind, row) for row in _rows(run.keys(kind), outcomes, bins)]
+        for metric, values in _added(outcomes, bins).items():
+            added.setdefault((kind, metric), []).append(values)
 
 
 def _added(outcomes: metrics.Outcomes, bins: int) -> dict[str, np.ndarray]:

@@ -75,10 +75,11 @@ def measure(
     for experiment, [runs] in zip(experiments, answered, strict=True):
         counts = np.stack([grid_correct(run.fronts, run.labels, grid) for run in runs])
         # what compared the answers is as large as the features
-        found[experiment.cell] = [replace(run, coherence=None) for run in runs], counts
+        kept = [replace(run, coherence=None) for run in runs]
         runs.clear()
+        found[experiment.cell] = kept, counts
         samples[f"counts/{cell_name(experiment.cell)}"] = counts.astype(np.int32)
-        for run, count in zip(found[experiment.cell][0], counts, strict=True):
+        for run, count in zip(kept, counts, strict=True):
             rows += run.accuracy_rows(source=OWN) + run.weight_rows(source=OWN)
             rows += _optimum_rows(run, count, grid)
     for cell, (runs, _) in found.items():

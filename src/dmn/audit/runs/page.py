@@ -60,22 +60,19 @@ def write(
     here = Path(__file__).parent
     style = Path(reports.__file__).with_suffix(".css").read_text("utf-8")
     style += (here / "page.css").read_text("utf-8")
-    text = (
-        reports.templates(here)
-        .get_template("page.html")
-        .render(
-            before=labels[0],
-            after=labels[1],
-            found=found,
-            style=Markup(style),
-            policy=f"default-src 'none'; style-src {reports.hashed(style)}; img-src data:",
-            sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
-            cells=list(_cells(table)),
-            width=WIDTH,
-            # files come last: they follow from what stands before
-            groups=[(kind, list(own)) for kind, own in groupby(_rows(found), lambda row: row[0])],
-            few=FEW,
-        )
+    template = reports.templates(here).get_template("page.html")
+    text = template.render(
+        before=labels[0],
+        after=labels[1],
+        found=found,
+        style=Markup(style),
+        policy=f"default-src 'none'; style-src {reports.hashed(style)}; img-src data:",
+        sentences=[sentence[:1].upper() + sentence[1:] for sentence in sentences],
+        cells=list(_cells(table)),
+        width=WIDTH,
+        # files come last: they follow from what stands before
+        groups=[(kind, list(own)) for kind, own in groupby(_rows(found), lambda row: row[0])],
+        few=FEW,
     )
     write_text(path, text)
 

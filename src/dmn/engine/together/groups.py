@@ -197,10 +197,11 @@ class Group:
         first, last = np.zeros(shape, self.kind), np.zeros(shape, self.kind)
         for o, order in enumerate(permutations):
             rank = steps[o, self.image]
-            # of equal entropies the one that comes earlier in this order goes first
-            turn = np.lexsort((rank, self.answered.entropy[self.image], self.label))
             if self.model.entry_rule == "fifo":
                 turn = np.lexsort((-rank, self.label))
+            else:
+                # of equal entropies the one that comes earlier in this order goes first
+                turn = np.lexsort((rank, self.answered.entropy[self.image], self.label))
             for n in range(turns):
                 at, forever = o * turns + n, np.full_like(rank, np.inf)
                 enters, leaves = (rank, forever) if self.nests else self._stay(order, n)

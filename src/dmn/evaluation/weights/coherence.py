@@ -13,6 +13,7 @@ import numpy as np
 from scipy import linalg
 
 from dmn.engine.compiled.moves import move
+from dmn.engine.recorded import blocks
 from dmn.errors import FeatureError
 
 LEAST = 1e-3  # shrinkage that keeps the covariance invertible
@@ -90,8 +91,8 @@ def whiten(features: np.ndarray) -> np.ndarray:
     The covariance is shrunk towards a multiple of the identity as Ledoit and Wolf (2004) derive.
     """
     x = features.astype(np.float64)
-    for start in range(0, len(x), ROWS):
-        part = x[start : start + ROWS]
+    for start, stop in blocks(len(x), ROWS):
+        part = x[start:stop]
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     x -= x.mean(axis=0)
     covariance = x.T @ x / len(x)
