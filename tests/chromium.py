@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websocket import WebSocket, create_connection
 
 PROGRAM = Path("/usr/bin/chromium")
@@ -135,6 +136,23 @@ def browser(profile: Path) -> Iterator[Page]:
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE)
+
+
+@contextmanager
+def fitting(path: Path, width: int, profile: Path) -> Iterator[Page]:
+    """Open a page, on a desk in the light and on a phone in the dark; skip without Chromium.
+
+    Before and after, nothing of it lies sideways; it complains of nothing and loads nothing else.
+    """
+    if not PROGRAM.exists():
+        pytest.skip("Debian's chromium is absent")
+    with browser(profile) as tab:
+        tab.open(path, width, 800, dark=width < 600)
+        assert tab.run("document.documentElement.scrollWidth") <= width
+        yield tab
+        assert tab.run("document.documentElement.scrollWidth") <= width
+        assert tab.complaints == []
+        assert set(tab.requests) == {path.resolve().as_uri()}
 
 
 def _tab(profile: Path, process: subprocess.Popen[bytes]) -> str:

@@ -263,16 +263,8 @@ def tab(folder: Path, tmp_path: Path, request: pytest.FixtureRequest):
     """The page in a browser, on a desk in the light and on a phone in the dark."""
     import chromium
 
-    if not chromium.PROGRAM.exists():
-        pytest.skip("Debian's chromium is absent")
-    path = folder / "index.html"
-    with chromium.browser(tmp_path) as tab:
-        tab.open(path, request.param, 800, dark=request.param < 600)
-        assert tab.run("document.documentElement.scrollWidth") <= request.param
+    with chromium.fitting(folder / "index.html", request.param, tmp_path) as tab:
         yield tab
-        assert tab.run("document.documentElement.scrollWidth") <= request.param
-        assert tab.complaints == []
-        assert set(tab.requests) == {path.resolve().as_uri()}
 
 
 @pytest.mark.chromium
